@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What an operator sets by environment (/etc/automapost-jobs/automapost-jobs.env) or, for secrets,
+ * by systemd credential ($CREDENTIALS_DIRECTORY/NAME, which comes first). One table lists every
+ * setting; an unknown AUTOMAPOST_ name is an error. What changes at run time is a row in the
+ * database instead. */
+
+#include "error.h"
+
+typedef struct Settings {
+        char *database_url;
+        char *providers; /* "real" or "sandbox" */
+        char *sandbox_dir;
+        char *state_dir;
+        char *log_level;
+        uint64_t actors;
+        uint64_t budget_sec; /* how long one tick may go on claiming */
+        uint64_t grace_sec;  /* how long SIGTERM lets running work go on */
+        bool allow_private_hosts;
+        char *ca_file;
+        char *linkedin_url, *linkedin_auth_url, *linkedin_version;
+        char *linkedin_client_id, *linkedin_client_secret;
+        char *bluesky_url, *bluesky_web_url, *plc_url;
+        char *mastodon_url; /* "" = https://HOST of the account */
+} Settings;
+
+typedef enum SettingType {
+        SETTING_STRING,
+        SETTING_UINT,
+        SETTING_BOOL,
+        SETTING_CHOICE, /* one of the words in .choices, separated by '|' */
+} SettingType;
+
+typedef struct Setting {
+        const char *name;       /* of the environment variable */
+        const char *credential; /* name of the credential file, or NULL */
+        SettingType type;
+        size_t offset; /* in Settings */
+        const char *fallback;
+        uint64_t min, max;
+        const char *unit;
+        const char *choices;
+        bool secret;
+        const char *help; /* one line */
+} Setting;
+
+extern const Setting settings_table[];
+extern const size_t n_settings;
+
+/* Reads the environment and credentials. -EINVAL with ERROR_CONFIG names the variable, what it
+ * holds (never a secret's value) and what it may hold. */
+int settings_load(Settings *ret, Error *ret_error);
+void settings_done(Settings *s);
+
+typedef enum SettingOrigin {
+        ORIGIN_DEFAULT,
+        ORIGIN_ENVIRONMENT,
+        ORIGIN_CREDENTIAL,
+} SettingOrigin;
+/* For `automapost config`: the effective text (secrets as "[set]") and where it came from. */
+int setting_describe(const Setting *setting, const Settings *s, char **ret, SettingOrigin *ret_origin);
