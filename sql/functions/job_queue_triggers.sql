@@ -1,0 +1,59 @@
+-- Plain SQL and ORMs may INSERT jobs: they come in as enqueue() would make them. Whatever else they
+-- try on the table is refused with the name of the function to call.
+CREATE OR REPLACE FUNCTION automapost.job_queue_inserted()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    fresh automapost.job_queue;
+BEGIN
+    IF current_user = (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = TG_RELID) THEN
+        RETURN NEW; -- our own functions know what they do
+    END IF;
+    fresh.id := NEW.id;
+    fresh.job_type := NEW.job_type;
+    fresh.payload := COALESCE(NEW.payload, '{}');
+    fresh.priority := NEW.priority;
+    fresh.scheduled_for := NEW.scheduled_for;
+    fresh.max_attempts := NEW.max_attempts;
+    fresh.job_key := automapost.check_new_job(NEW.job_type, fresh.payload, NEW.priority,
+        NEW.scheduled_for, NEW.max_attempts, NEW.job_key);
+    fresh.status := 'pending';
+    fresh.attempts := 0;
+    fresh.begun := false;
+    fresh.created_at := now();
+    fresh.updated_at := now();
+    fresh.created_by := session_user;
+    RETURN fresh;
+END
+$$;
+
+-- check_job() for a caller who may not read the definitions.
+CREATE OR REPLACE FUNCTION automapost.check_new_job(
+    p_job_type text, p_payload jsonb, p_priority bigint, p_scheduled_for timestamptz,
+    p_max_attempts bigint, p_job_key text)
+RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT automapost.check_job(p_job_type, p_payload, p_priority, p_scheduled_for, p_max_attempts,
+                                p_job_key)
+$$;
+
+CREATE OR REPLACE FUNCTION automapost.job_queue_refused()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_user = (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = TG_RELID) THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '% of automapost.job_queue is not for %', lower(TG_OP), current_user
+        USING ERRCODE = '42501',
+        HINT = 'Call automapost.cancel(id), automapost.retry(id), or '
+            'automapost.enqueue(…, job_key, on_conflict => ''replace'' or ''reschedule'').';
+END
+$$;
+
+CREATE OR REPLACE TRIGGER job_queue_inserted BEFORE INSERT ON automapost.job_queue
+    FOR EACH ROW EXECUTE FUNCTION automapost.job_queue_inserted();
+CREATE OR REPLACE TRIGGER job_queue_update_refused BEFORE UPDATE ON automapost.job_queue
+    FOR EACH STATEMENT EXECUTE FUNCTION automapost.job_queue_refused();
+CREATE OR REPLACE TRIGGER job_queue_delete_refused BEFORE DELETE ON automapost.job_queue
+    FOR EACH STATEMENT EXECUTE FUNCTION automapost.job_queue_refused();
