@@ -257,3 +257,32 @@ CREATE INDEX post_deliveries_finished ON automapost.post_deliveries (finished_at
     WHERE finished_at IS NOT NULL;
 CREATE INDEX post_deliveries_account ON automapost.post_deliveries (auth_provider_id);
 CREATE INDEX post_deliveries_job ON automapost.post_deliveries (job_id) WHERE job_id IS NOT NULL;
+
+-- What a worker says of each job at begin and at settle.
+CREATE TYPE automapost.begin_item AS (
+    id uuid,
+    lease bigint,
+    version text,
+    handle text,
+    way text,
+    request jsonb
+);
+CREATE TYPE automapost.settle_item AS (
+    id uuid,
+    lease bigint,
+    execution_id uuid,
+    started_at timestamptz,
+    duration_ms bigint,
+    outcome text,
+    class text,
+    code text,
+    message text,
+    retry_at timestamptz,
+    limit_scope text,      -- 'provider' or 'account'
+    token_version text,
+    result jsonb,
+    delivery_id uuid,
+    begin_number bigint,
+    receipt jsonb,
+    logs jsonb
+);

@@ -1,0 +1,72 @@
+-- Tells the application and starts first comments, for posts of which something was sent. Posts are
+-- locked first, and what to do is decided in later statements: two settlers of one post's last
+-- deliveries would otherwise miss each other.
+CREATE OR REPLACE FUNCTION automapost.apply_social_media_post(p_post_ids text[])
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    done text[];
+    published timestamptz[];
+BEGIN
+    PERFORM automapost.app_lock_posts(p_post_ids, 'update');
+
+    INSERT INTO automapost.post_deliveries
+        (post_id, auth_provider_id, kind, user_id, provider, due_at, version)
+    SELECT d.post_id, d.auth_provider_id, 'comment', d.user_id, d.provider, d.sent_at,
+        md5(p.first_comment)
+    FROM automapost.post_deliveries d
+    JOIN automapost.app_posts_by_id(p_post_ids) p ON p.post_id = d.post_id
+    WHERE d.post_id = ANY (p_post_ids) AND d.kind = 'post' AND d.state = 'sent'
+        AND d.applied_at IS NULL AND p.deleted_at IS NULL AND btrim(p.first_comment) <> ''
+    ON CONFLICT (post_id, auth_provider_id, kind) DO NOTHING;
+    IF FOUND THEN
+        PERFORM automapost.ensure_deliveries(p_post_ids);
+    END IF;
+
+    SELECT array_agg(s.post_id), array_agg(s.published) INTO done, published FROM (
+        SELECT d.post_id, min(d.sent_at) AS published
+        FROM automapost.post_deliveries d
+        WHERE d.post_id = ANY (p_post_ids) AND d.kind = 'post'
+        GROUP BY d.post_id
+        HAVING bool_or(d.state = 'sent')
+            AND bool_and(d.state IN ('sent', 'failed', 'missed', 'cancelled'))) s;
+    IF done IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM automapost.app_mark_posts_sent(done, published);
+    UPDATE automapost.post_deliveries d SET applied_at = clock_timestamp()
+    WHERE d.post_id = ANY (done) AND d.kind = 'post' AND d.state = 'sent' AND d.applied_at IS NULL;
+    RETURN cardinality(done);
+END
+$$;
+
+-- apply in a savepoint, briefly; if the batch fails, one by one, so that one post that the
+-- application holds, or a trigger of its own that raises, keeps no other waiting. What failed stays
+-- marked (applied_at is null), and collect repeats it. Returns the first error, or null.
+CREATE OR REPLACE FUNCTION automapost.apply_each(p_post_ids text[])
+RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id text;
+    first_error text;
+BEGIN
+    PERFORM set_config('lock_timeout', '300ms', true);
+    BEGIN
+        PERFORM automapost.apply_social_media_post(p_post_ids);
+        RETURN NULL;
+    EXCEPTION WHEN OTHERS THEN
+        first_error := SQLSTATE || ': ' || SQLERRM;
+    END;
+    IF cardinality(p_post_ids) > 1 THEN
+        PERFORM set_config('lock_timeout', '20ms', true);
+        FOREACH id IN ARRAY p_post_ids LOOP
+            BEGIN
+                PERFORM automapost.apply_social_media_post(ARRAY[id]);
+            EXCEPTION WHEN OTHERS THEN
+                first_error := SQLSTATE || ': ' || SQLERRM;
+            END;
+        END LOOP;
+    END IF;
+    RETURN first_error;
+END
+$$;

@@ -1,0 +1,139 @@
+-- The write-ahead of everything that touches the world: nothing is sent without a row that says so,
+-- and nothing is recorded as begun by a worker that may have been given up. p_items: an array of
+-- {"id", "lease", "version", "handle", "way", "request": {…}}. Verdicts: go (send exactly these
+-- bytes), again (put back whole: it was edited, or somebody is changing it), paused, cancelled,
+-- late, held, lost (the lease is no longer this worker's). Asking again with the same batch gives
+-- the same go.
+CREATE OR REPLACE FUNCTION automapost.begin_jobs(p_worker text, p_batch text, p_items jsonb)
+RETURNS TABLE (id text, verdict text, begin_number bigint, detail text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    w automapost.workers := automapost.lock_worker(p_worker);
+    e automapost.engine;
+    items automapost.begin_item[];
+    item automapost.begin_item;
+    shared text[];
+    j record;
+    why text;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'on', true);
+    SELECT * INTO e FROM automapost.engine;
+    -- A worker whose beats do not arrive may be taken for dead at any moment: it begins nothing.
+    IF w.last_beat < clock_timestamp() - e.self_fence THEN
+        RETURN QUERY SELECT i ->> 'id', 'stale'::text, NULL::bigint,
+            'the last beat is older than ' || e.self_fence FROM jsonb_array_elements(p_items) i;
+        RETURN;
+    END IF;
+
+    SELECT array_agg(r ORDER BY r.id) INTO items
+    FROM jsonb_populate_recordset(NULL::automapost.begin_item, p_items) r;
+    PERFORM FROM automapost.job_queue q
+    WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i)) ORDER BY q.id FOR NO KEY UPDATE;
+    PERFORM FROM automapost.post_deliveries d
+    WHERE d.job_id = ANY (ARRAY(SELECT i.id FROM unnest(items) i)) ORDER BY d.id FOR NO KEY UPDATE;
+    shared := ARRAY(SELECT l.post_id FROM automapost.app_lock_posts(ARRAY(
+        SELECT DISTINCT q.payload ->> 'postId' FROM automapost.job_queue q
+        WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i))), 'share') l);
+
+    FOREACH item IN ARRAY items LOOP
+        SELECT q.id AS job, q.lease, q.status, q.begun, q.cancel_requested_at, q.cancel_requested_by,
+            q.limit_key, q.attempts,
+            d.id AS delivery, d.state, d.kind, d.begin_number, d.begin_batch, d.job_id, d.request,
+            d.first_sent_at, d.due_at AS delivery_due_at,
+            y.paused_reason, automapost.is_runnable(y) AS runnable,
+            (SELECT l.reason FROM automapost.rate_limits l
+             WHERE l.is_pause AND l.until > clock_timestamp()
+                AND l.key IN (d.provider, q.limit_key) LIMIT 1) AS provider_pause,
+            p.post_id, p.status AS post_status, p.deleted_at, p.due_at, p.first_comment,
+            CASE d.kind WHEN 'post' THEN automapost.post_version(
+                p.content, p.due_at, p.providers, p.auth_provider_ids)
+            ELSE md5(p.first_comment) END AS version
+        INTO j
+        FROM automapost.job_queue q
+        JOIN automapost.job_definitions y ON y.name = q.job_type
+        LEFT JOIN automapost.post_deliveries d ON d.job_id = q.id
+        LEFT JOIN automapost.app_posts_by_id(ARRAY[q.payload ->> 'postId']) p ON true
+        WHERE q.id = item.id;
+
+        id := item.id::text;
+        begin_number := NULL;
+        detail := NULL;
+        IF j.job IS NULL OR j.status <> 'running' OR j.lease IS DISTINCT FROM item.lease THEN
+            verdict := 'lost';
+        ELSIF j.begun AND j.begin_batch = p_batch THEN
+            verdict := 'go';
+            begin_number := j.begin_number;
+        ELSIF j.delivery IS NULL OR j.state NOT IN ('pending', 'unconfirmed') THEN
+            verdict := 'cancelled';
+            detail := 'the delivery is ' || COALESCE(j.state, 'gone');
+            PERFORM automapost.end_job(j.job, 'cancelled', 'superseded', detail);
+        ELSIF j.cancel_requested_at IS NOT NULL AND j.state = 'pending' THEN
+            verdict := 'cancelled';
+            detail := 'cancelled by ' || j.cancel_requested_by;
+            PERFORM automapost.cancel_delivery(j.job, j.delivery, 'cancelled', detail);
+            UPDATE automapost.post_deliveries d SET cancelled_by = j.cancel_requested_by
+            WHERE d.id = j.delivery;
+        ELSIF j.state = 'unconfirmed' THEN
+            -- The same bytes once more, only for the post that they were made for.
+            why := CASE
+                WHEN j.post_id IS NULL OR j.deleted_at IS NOT NULL THEN 'the post was deleted since'
+                WHEN NOT j.post_id = ANY (shared) THEN NULL
+                WHEN j.kind = 'post' AND j.post_status NOT IN ('SCHEDULED', 'SENT')
+                    THEN 'the post was taken back since'
+                WHEN j.version IS DISTINCT FROM (SELECT d.version FROM automapost.post_deliveries d
+                                                 WHERE d.id = j.delivery) THEN 'the post was edited since'
+                WHEN NOT j.runnable OR j.provider_pause IS NOT NULL
+                    OR j.cancel_requested_at IS NOT NULL THEN 'it was paused or cancelled since'
+                END;
+            IF why IS NOT NULL THEN
+                verdict := 'held';
+                detail := 'it may be published, and ' || why;
+                PERFORM automapost.hold_delivery(j.job, j.delivery, detail);
+            ELSIF NOT j.post_id = ANY (shared) THEN
+                verdict := 'again';
+                PERFORM automapost.put_back_job(j.job, clock_timestamp() + e.locked_wait);
+            ELSE
+                verdict := 'go';
+            END IF;
+        ELSIF NOT j.runnable OR j.provider_pause IS NOT NULL THEN
+            verdict := 'paused';
+            detail := COALESCE(j.provider_pause, j.paused_reason);
+            PERFORM automapost.put_back_job(j.job, clock_timestamp());
+        ELSIF j.post_id IS NOT NULL AND NOT j.post_id = ANY (shared) THEN
+            verdict := 'again';
+            detail := 'the application is changing the post';
+            PERFORM automapost.put_back_job(j.job, clock_timestamp() + e.locked_wait);
+        ELSIF j.post_id IS NULL OR j.deleted_at IS NOT NULL OR j.version IS DISTINCT FROM item.version
+            OR j.kind = 'post' AND (j.post_status <> 'SCHEDULED' OR j.due_at > clock_timestamp()) THEN
+            verdict := 'again'; -- load then says what became of it
+            detail := 'the post was changed';
+            PERFORM automapost.put_back_job(j.job, clock_timestamp());
+        ELSIF j.delivery_due_at <= clock_timestamp() - e.late_limit THEN
+            verdict := 'late';
+            PERFORM automapost.miss_delivery(j.job, j.delivery, j.version);
+        ELSE
+            verdict := 'go';
+        END IF;
+
+        IF verdict = 'go' AND begin_number IS NULL THEN
+            UPDATE automapost.post_deliveries d
+            SET state = 'sending', begin_number = d.begin_number + 1, begin_batch = p_batch,
+                begun_at = clock_timestamp(), lease = item.lease, version = j.version,
+                handle = item.handle, way = item.way,
+                request = COALESCE(CASE WHEN j.state = 'unconfirmed' THEN d.request END, item.request),
+                request_sha256 = encode(sha256(convert_to(item.request ->> 'body', 'UTF8')), 'hex'),
+                first_sent_at = CASE WHEN j.state = 'unconfirmed' THEN d.first_sent_at
+                                ELSE clock_timestamp() END,
+                absent_at = NULL, updated_at = clock_timestamp()
+            WHERE d.id = j.delivery
+            RETURNING d.begin_number INTO begin_number;
+            UPDATE automapost.job_queue q
+            SET begun = true, attempts = q.attempts + 1, updated_at = clock_timestamp()
+            WHERE q.id = j.job;
+            UPDATE automapost.limit_keys k SET last_begun = clock_timestamp() WHERE k.key = j.limit_key;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;

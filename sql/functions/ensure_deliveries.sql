@@ -1,0 +1,124 @@
+-- A post's version, as far as publishing it goes: its text, its time, its accounts.
+CREATE OR REPLACE FUNCTION automapost.post_version(
+    p_content text, p_due_at timestamptz, p_providers text[], p_auth_provider_ids text[])
+RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT md5(concat_ws(E'\x1f', p_content, extract(epoch FROM p_due_at)::text,
+                         array_to_string(p_providers, E'\x1e'),
+                         array_to_string(p_auth_provider_ids, E'\x1e')))
+$$;
+
+-- Which accounts a post goes to. An account named by id that is gone or another member's, and a
+-- platform without an account, are rows too, with the code that says so. A platform named without
+-- an id means all the member's accounts there, but not where a named account is gone: that one may
+-- have been of this platform, and the member chose only it.
+CREATE OR REPLACE FUNCTION automapost.post_targets(p_post_ids text[])
+RETURNS TABLE (post_id text, user_id text, due_at timestamptz, version text,
+               auth_provider_id text, provider text, code text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH post AS MATERIALIZED (
+        SELECT p.*, automapost.post_version(p.content, p.due_at, p.providers, p.auth_provider_ids)
+            AS version
+        FROM automapost.app_posts_by_id(p_post_ids) p
+    ), named AS MATERIALIZED (
+        SELECT p.post_id, p.user_id, i.id, a.provider,
+            a.user_id IS NOT DISTINCT FROM p.user_id AS own, a.auth_provider_id IS NULL AS gone
+        FROM post p
+        CROSS JOIN LATERAL (SELECT DISTINCT unnest(p.auth_provider_ids) AS id) i
+        LEFT JOIN automapost.app_accounts_by_id(
+            ARRAY(SELECT DISTINCT unnest(q.auth_provider_ids) FROM post q)) a
+            ON a.auth_provider_id = i.id
+    ), platform AS MATERIALIZED (
+        SELECT p.post_id, p.user_id, v.provider,
+            EXISTS (SELECT FROM named n WHERE n.post_id = p.post_id AND n.gone) AS doubtful
+        FROM post p CROSS JOIN LATERAL (SELECT DISTINCT unnest(p.providers) AS provider) v
+        WHERE NOT EXISTS (SELECT FROM named n
+                          WHERE n.post_id = p.post_id AND n.provider = v.provider)
+    ), target AS (
+        SELECT n.post_id, n.id AS auth_provider_id, COALESCE(n.provider, '') AS provider,
+            CASE WHEN NOT n.own THEN 'not-your-account' END AS code
+        FROM named n
+        UNION ALL
+        SELECT l.post_id, COALESCE(a.auth_provider_id, 'no-account:' || l.provider), l.provider,
+            CASE WHEN a.auth_provider_id IS NULL THEN 'no-account' END
+        FROM platform l
+        LEFT JOIN automapost.app_accounts_by_user(
+            ARRAY(SELECT DISTINCT m.user_id FROM platform m WHERE NOT m.doubtful)) a
+            ON a.user_id = l.user_id AND a.provider = l.provider AND NOT l.doubtful
+        UNION ALL
+        SELECT p.post_id, 'no-account', '', 'no-account'
+        FROM post p
+        WHERE NOT EXISTS (SELECT FROM named n WHERE n.post_id = p.post_id)
+            AND NOT EXISTS (SELECT FROM platform l WHERE l.post_id = p.post_id)
+    )
+    SELECT p.post_id, p.user_id, p.due_at, p.version, t.auth_provider_id, t.provider, t.code
+    FROM target t JOIN post p USING (post_id)
+    WHERE p.status = 'SCHEDULED' AND p.deleted_at IS NULL AND p.due_at <= clock_timestamp()
+$$;
+
+-- Makes the durable facts of due posts (one delivery per account), takes up again what an edit, a
+-- new time or a reason that is gone reopened, and gives every pending delivery of these posts a
+-- job. Twice is as good as once, on any number of hosts. Returns the number of new jobs.
+CREATE OR REPLACE FUNCTION automapost.ensure_deliveries(p_post_ids text[])
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    late interval := (SELECT e.late_limit FROM automapost.engine e);
+    n bigint;
+BEGIN
+    INSERT INTO automapost.post_deliveries AS d
+        (post_id, auth_provider_id, kind, user_id, provider, due_at, version, state, code, detail,
+         finished_at)
+    SELECT t.post_id, t.auth_provider_id, 'post', t.user_id, t.provider, t.due_at, t.version,
+        s.state, CASE s.state WHEN 'failed' THEN t.code WHEN 'missed' THEN 'missed-late' END,
+        CASE s.state
+            WHEN 'failed' THEN CASE t.code
+                WHEN 'no-account' THEN 'no account is connected there'
+                ELSE 'the account is gone or belongs to another member' END
+            WHEN 'missed' THEN 'more than ' || late || ' late when it was first seen' END,
+        CASE WHEN s.state <> 'pending' THEN clock_timestamp() END
+    FROM automapost.post_targets(p_post_ids) t,
+        LATERAL (SELECT CASE WHEN t.code IS NOT NULL THEN 'failed'
+                             WHEN t.due_at <= clock_timestamp() - late THEN 'missed'
+                             ELSE 'pending' END AS state) s
+    ORDER BY t.post_id, t.auth_provider_id
+    ON CONFLICT (post_id, auth_provider_id, kind) DO NOTHING;
+
+    UPDATE automapost.post_deliveries d
+    SET state = 'pending', due_at = t.due_at, version = t.version, code = NULL, detail = NULL,
+        retry_at = NULL, cancelled_by = NULL, finished_at = NULL, job_id = NULL, absent_at = NULL,
+        updated_at = clock_timestamp()
+    FROM automapost.post_targets(p_post_ids) t
+    WHERE d.post_id = t.post_id AND d.auth_provider_id = t.auth_provider_id AND d.kind = 'post'
+        AND t.code IS NULL AND t.due_at > clock_timestamp() - late
+        AND (d.state = 'cancelled' AND d.cancelled_by IS NULL
+            OR d.state IN ('failed', 'missed', 'cancelled') AND d.version IS DISTINCT FROM t.version);
+
+    WITH job AS (
+        INSERT INTO automapost.job_queue AS q
+            (job_type, payload, priority, scheduled_for, due_at, max_attempts, job_key, limit_key)
+        SELECT 'social-media-post',
+            jsonb_build_object('postId', d.post_id, 'authProviderId', d.auth_provider_id,
+                               'kind', d.kind),
+            5, d.due_at, d.due_at, y.max_retries + 1,
+            d.post_id || ':' || d.auth_provider_id || ':' || d.kind,
+            d.provider || ':' || d.auth_provider_id
+        FROM automapost.post_deliveries d, automapost.job_definitions y
+        WHERE d.post_id = ANY (p_post_ids) AND d.state = 'pending'
+            AND d.due_at > clock_timestamp() - late AND y.name = 'social-media-post'
+            AND NOT EXISTS (
+                SELECT FROM automapost.job_queue l
+                WHERE l.job_type = 'social-media-post' AND l.status IN ('pending', 'running')
+                    AND l.job_key = d.post_id || ':' || d.auth_provider_id || ':' || d.kind)
+        ORDER BY d.due_at, d.post_id, d.auth_provider_id
+        ON CONFLICT (job_type, job_key) WHERE status = 'pending' DO NOTHING
+        RETURNING q.id, q.payload
+    )
+    UPDATE automapost.post_deliveries d SET job_id = j.id
+    FROM job j
+    WHERE d.post_id = j.payload ->> 'postId' AND d.auth_provider_id = j.payload ->> 'authProviderId'
+        AND d.kind = j.payload ->> 'kind';
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END
+$$;

@@ -1,0 +1,254 @@
+-- What became of jobs, recorded in one transaction over our own tables. p_items: an array of
+-- settle_item. The job's row is fenced by its lease; a receipt is not: whatever happened to the
+-- lease, what the platform has taken is sent. outcome:
+--     done       completed; with a receipt the delivery is sent
+--     retry      certainly not received: again after a backoff
+--     limited    the platform says when: again then, no attempt used
+--     wait-token the account's token must be refreshed first
+--     failed     refused for good
+--     config     an operator must act: again after a backoff, no attempt used
+--     unknown    it may have happened: reconcile, not before any send can have ended
+--     absent     reconciling did not find it; a second look, then the ordinary way
+--     unclear    reconciling could not tell; again after a backoff
+--     held       cannot be told for good: a person
+--     put-back   not done, as if never claimed
+--     unsent     cancelled before the first byte
+--     timeout    past timeout_ms
+-- verdict: settled, again (settled before, the answer was lost), lost (the lease is somebody
+-- else's; a receipt was recorded all the same). apply_error: what the application refused.
+CREATE OR REPLACE FUNCTION automapost.settle_jobs(p_worker text, p_items jsonb)
+RETURNS TABLE (id text, verdict text, status text, scheduled_for timestamptz, apply_error text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    items automapost.settle_item[];
+    item automapost.settle_item;
+    job automapost.job_queue;
+    touched text[] := '{}';
+    failed_effect text;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'on', true);
+    PERFORM FROM automapost.workers w WHERE w.id = p_worker FOR NO KEY UPDATE;
+    SELECT array_agg(r ORDER BY r.id) INTO items
+    FROM jsonb_populate_recordset(NULL::automapost.settle_item, p_items) r;
+    PERFORM FROM automapost.job_queue q
+    WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i)) ORDER BY q.id FOR NO KEY UPDATE;
+
+    FOREACH item IN ARRAY items LOOP
+        id := item.id::text;
+        IF item.receipt IS NOT NULL THEN
+            UPDATE automapost.post_deliveries d
+            SET state = 'sent', remote_id = item.receipt ->> 'remoteId', url = item.receipt ->> 'url',
+                receipt = item.receipt -> 'extra',
+                sent_at = COALESCE((item.receipt ->> 'sentAt')::timestamptz, d.begun_at, clock_timestamp()),
+                code = NULL, detail = NULL, retry_at = NULL, request = NULL, lease = NULL,
+                finished_at = clock_timestamp(), updated_at = clock_timestamp()
+            WHERE d.id = item.delivery_id AND d.begin_number >= item.begin_number
+                AND d.state <> 'sent';
+        END IF;
+
+        SELECT * INTO job FROM automapost.job_queue q
+        WHERE q.id = item.id AND q.status = 'running' AND q.lease = item.lease
+            AND q.locked_by = p_worker;
+        IF FOUND THEN
+            verdict := 'settled';
+            PERFORM automapost.settle_one(item, job);
+        ELSIF EXISTS (SELECT FROM automapost.job_executions x
+                      WHERE x.id = item.execution_id AND x.status <> 'running') THEN
+            verdict := 'again';
+        ELSE
+            verdict := 'lost';
+            IF item.receipt IS NOT NULL THEN
+                -- Whoever holds the job now finds the delivery sent; a waiting one need not run.
+                PERFORM automapost.end_job(q.id, 'completed', NULL, NULL, item.result)
+                FROM automapost.job_queue q
+                WHERE q.id = item.id AND q.status = 'pending';
+            END IF;
+        END IF;
+        SELECT q.status, q.scheduled_for INTO status, scheduled_for
+        FROM automapost.job_queue q WHERE q.id = item.id;
+        IF item.delivery_id IS NOT NULL THEN
+            touched := touched || ARRAY(SELECT d.post_id FROM automapost.post_deliveries d
+                WHERE d.id = item.delivery_id AND d.kind = 'post'
+                    AND d.state IN ('sent', 'failed', 'missed', 'cancelled'));
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+
+    INSERT INTO automapost.job_logs (job_execution_id, level, message, data, "timestamp")
+    SELECT i.execution_id, l.level, l.message, l.data, l.at
+    FROM unnest(items) i
+    CROSS JOIN LATERAL jsonb_to_recordset(i.logs) l (level text, message text, data jsonb, at timestamptz)
+    WHERE i.logs IS NOT NULL
+        AND EXISTS (SELECT FROM automapost.job_executions x WHERE x.id = i.execution_id);
+
+    -- Posts of which something was sent hear of it now; the others have nothing to tell.
+    touched := ARRAY(SELECT DISTINCT d.post_id FROM automapost.post_deliveries d
+                     WHERE d.post_id = ANY (touched) AND d.kind = 'post' AND d.state = 'sent');
+    IF touched <> '{}' THEN
+        failed_effect := automapost.apply_each(touched);
+        IF failed_effect IS NOT NULL THEN
+            RETURN QUERY SELECT NULL::text, 'apply'::text, NULL::text, NULL::timestamptz, failed_effect;
+        END IF;
+    END IF;
+END
+$$;
+
+-- One job whose lease holds.
+CREATE OR REPLACE FUNCTION automapost.settle_one(item automapost.settle_item, job automapost.job_queue)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    e automapost.engine;
+    t timestamptz := clock_timestamp();
+    d automapost.post_deliveries;
+    outcome text := item.outcome;
+    execution_status text;
+    cost integer;     -- the attempt that is given back
+    due timestamptz;
+    late_at timestamptz := 'infinity';
+    said text := item.message;
+BEGIN
+    SELECT * INTO e FROM automapost.engine;
+    IF item.delivery_id IS NOT NULL THEN
+        SELECT * INTO d FROM automapost.post_deliveries p WHERE p.id = item.delivery_id FOR NO KEY UPDATE;
+        late_at := d.due_at + e.late_limit;
+    END IF;
+    SELECT CASE WHEN job.begun OR NOT y.touches_world THEN 1 ELSE 0 END INTO cost
+    FROM automapost.job_definitions y WHERE y.name = job.job_type;
+
+    -- A receipt settles the delivery whatever else was said; a begun job whose end nobody saw is an
+    -- unknown outcome whatever it was called.
+    IF d.state = 'sent' THEN
+        outcome := 'done';
+    ELSIF outcome = 'timeout' AND d.state = 'sending' AND d.begin_number = item.begin_number THEN
+        outcome := 'unknown';
+    END IF;
+    execution_status := CASE WHEN item.outcome = 'timeout' THEN 'timeout'
+        WHEN outcome = 'done' THEN 'completed'
+        WHEN outcome = 'unsent' THEN 'cancelled' ELSE 'failed' END;
+
+    IF outcome <> 'put-back' THEN
+        INSERT INTO automapost.job_executions
+            (id, job_queue_id, status, started_at, finished_at, duration_ms, retry_count, worker_id,
+             error_class, error_code, error_message, metadata)
+        VALUES (item.execution_id, job.id, execution_status, item.started_at,
+                item.started_at + item.duration_ms * interval '1 ms', item.duration_ms,
+                GREATEST(job.attempts - 1, 0), job.locked_by, item.class, item.code, said,
+                jsonb_strip_nulls(jsonb_build_object('outcome', outcome, 'deliveryId', item.delivery_id,
+                                                     'url', item.receipt ->> 'url')))
+        ON CONFLICT (id) DO UPDATE
+            SET status = excluded.status, finished_at = excluded.finished_at,
+                duration_ms = excluded.duration_ms, error_class = excluded.error_class,
+                error_code = excluded.error_code, error_message = excluded.error_message,
+                metadata = excluded.metadata;
+    END IF;
+
+    -- The delivery's state first, then the job's.
+    IF d.id IS NOT NULL AND d.state IN ('sending', 'unconfirmed', 'pending') THEN
+        IF outcome = 'unknown' THEN
+            UPDATE automapost.post_deliveries p
+            SET state = 'unconfirmed', lease = NULL, absent_at = NULL, detail = said, updated_at = t
+            WHERE p.id = d.id AND p.state = 'sending' AND p.begin_number = item.begin_number;
+        ELSIF outcome = 'absent' AND (d.absent_at IS NULL OR d.absent_at > t - e.reread_after) THEN
+            UPDATE automapost.post_deliveries p
+            SET absent_at = COALESCE(p.absent_at, t), updated_at = t
+            WHERE p.id = d.id AND p.state = 'unconfirmed';
+            PERFORM automapost.put_back_job(job.id, COALESCE(d.absent_at, t) + e.reread_after,
+                item.class, item.code, 'not found; a second look follows');
+            RETURN;
+        ELSIF outcome IN ('retry', 'limited', 'wait-token', 'config', 'absent', 'put-back', 'timeout')
+            AND NOT (d.state = 'unconfirmed' AND outcome <> 'absent') THEN
+            UPDATE automapost.post_deliveries p
+            SET state = 'pending', request = NULL, lease = NULL, absent_at = NULL,
+                code = item.code, detail = said, updated_at = t
+            WHERE p.id = d.id AND (p.state = 'unconfirmed' AND outcome = 'absent'
+                OR p.state = 'sending' AND p.begin_number = item.begin_number OR p.state = 'pending');
+        END IF;
+    END IF;
+
+    CASE outcome
+    WHEN 'done' THEN
+        PERFORM automapost.end_job(job.id, 'completed', NULL, NULL, item.result);
+        RETURN;
+    WHEN 'failed' THEN
+        IF d.id IS NOT NULL THEN
+            PERFORM automapost.finish_delivery(d.id, 'failed', item.code, said, NULL);
+        END IF;
+        PERFORM automapost.end_job(job.id, 'failed', item.code, said, NULL, item.class);
+        RETURN;
+    WHEN 'held' THEN
+        PERFORM automapost.hold_delivery(job.id, d.id, said);
+        RETURN;
+    WHEN 'unsent' THEN
+        UPDATE automapost.job_queue q SET attempts = q.attempts - cost WHERE q.id = job.id;
+        PERFORM automapost.cancel_delivery(job.id, d.id, 'cancelled', 'cancelled by ' || job.cancel_requested_by);
+        UPDATE automapost.post_deliveries p SET cancelled_by = job.cancel_requested_by WHERE p.id = d.id;
+        RETURN;
+    WHEN 'unclear' THEN
+        IF d.begun_at < t - e.reconcile_limit THEN
+            PERFORM automapost.hold_delivery(job.id, d.id, 'for ' || e.reconcile_limit
+                || ' nobody could tell whether it is published; last: ' || said);
+            RETURN;
+        END IF;
+        due := GREATEST(item.retry_at, t + automapost.backoff(
+            1 + (extract(epoch FROM t - d.begun_at) / extract(epoch FROM e.retry_base))::bigint));
+        PERFORM automapost.put_back_job(job.id, due, item.class, item.code, said);
+        RETURN;
+    WHEN 'unknown' THEN
+        IF d.id IS NULL THEN
+            due := t + automapost.backoff(job.attempts);
+        ELSE
+            due := d.begun_at + e.send_deadline + e.reconcile_margin;
+        END IF;
+        PERFORM automapost.put_back_job(job.id, due, item.class, item.code, said);
+        RETURN;
+    WHEN 'absent' THEN
+        PERFORM automapost.put_back_job(job.id, t, item.class, item.code, 'proven absent: it is sent anew');
+        RETURN;
+    WHEN 'put-back' THEN
+        PERFORM automapost.put_back_job(job.id, t, job.error_class, job.error_code, job.error_message,
+                                        job.attempts - cost);
+        RETURN;
+    WHEN 'wait-token' THEN
+        PERFORM automapost.wait_for_token(item, job, d, cost);
+        RETURN;
+    WHEN 'limited' THEN
+        due := LEAST(GREATEST(COALESCE(item.retry_at, t + automapost.backoff(job.attempts)), t + interval '1 s'),
+                     t + e.rate_limited_max);
+        IF job.limit_key IS NOT NULL THEN
+            INSERT INTO automapost.rate_limits AS l (key, until, reason, by)
+            VALUES (CASE item.limit_scope WHEN 'provider' THEN split_part(job.limit_key, ':', 1)
+                    ELSE job.limit_key END, due, COALESCE(said, 'rate limited'), 'platform')
+            ON CONFLICT (key) DO UPDATE
+                SET until = GREATEST(l.until, excluded.until), reason = excluded.reason,
+                    by = excluded.by, created_at = excluded.created_at
+                WHERE NOT l.is_pause OR l.until < excluded.created_at;
+        END IF;
+        IF d.id IS NULL AND COALESCE(job.first_limited_at, t) < t - e.rate_limited_max THEN
+            PERFORM automapost.end_job(job.id, 'failed', 'rate-limited', said, NULL, item.class);
+            RETURN;
+        END IF;
+        UPDATE automapost.job_queue q SET first_limited_at = COALESCE(q.first_limited_at, t)
+        WHERE q.id = job.id;
+    WHEN 'config' THEN
+        due := GREATEST(item.retry_at, t + automapost.backoff(5));
+    ELSE -- retry, timeout
+        cost := 0;
+        IF job.attempts >= job.max_attempts THEN
+            IF d.id IS NOT NULL THEN
+                PERFORM automapost.finish_delivery(d.id, 'failed', item.code, said, NULL);
+            END IF;
+            PERFORM automapost.end_job(job.id, CASE outcome WHEN 'timeout' THEN 'timeout' ELSE 'failed' END,
+                                       item.code, said, NULL, item.class);
+            RETURN;
+        END IF;
+        due := GREATEST(item.retry_at, t + automapost.backoff(job.attempts));
+    END CASE;
+
+    -- At the late limit load says missed; there is no reason to wait longer than that.
+    due := LEAST(due, late_at);
+    UPDATE automapost.post_deliveries p SET retry_at = due WHERE p.id = d.id AND p.state = 'pending';
+    PERFORM automapost.put_back_job(job.id, due, item.class, item.code, said, job.attempts - cost);
+END
+$$;
