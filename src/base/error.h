@@ -25,9 +25,10 @@ typedef struct Error {
         char *code;      /* of the closed list, an SQLSTATE or an HTTP status; may be NULL */
         usec_t retry_at; /* CLOCK_REALTIME; 0 = unknown */
         char *message;   /* lower case, no full stop; never a secret */
+        int r;           /* the -errno that was returned with it; 0 = unknown */
 } Error;
 
-#define ERROR_NULL ((Error) {})
+#define ERROR_NULL ((Error){})
 
 /* Fills *e (which may be NULL) and returns r, so that `return error_setf(…)` is one statement.
  * r must be negative. An error already in *e is replaced. */

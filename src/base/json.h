@@ -26,7 +26,7 @@ JsonObject *json_path(JsonObject *o, ...) __attribute__((sentinel));
 const char *json_string(JsonObject *o, const char *name);
 /* The number of a member (a string of digits counts), or otherwise `missing`. */
 int64_t json_int64(JsonObject *o, const char *name, int64_t missing);
-bool json_bool(JsonObject *o, const char *name, bool missing);
+bool json_boolean(JsonObject *o, const char *name, bool missing);
 
 /* Setters; a NULL text is JSON null. -ENOMEM. */
 int json_set_string(JsonObject *o, const char *name, const char *value);

@@ -21,7 +21,7 @@ int log_get_max_level(void);
 void log_entry(int level, const char *file, int line, const char *func, const char *message_id,
                const Error *e, const char *format, ...) _printf_(7, 8);
 
-#define log_full(level, id, e, ...)                                                                \
+#define log_full(level, id, e, ...) \
         log_entry((level), __FILE__, __LINE__, __func__, (id), (e), __VA_ARGS__)
 #define log_debug(...) log_full(LOG_DEBUG, NULL, NULL, __VA_ARGS__)
 #define log_info(...) log_full(LOG_INFO, NULL, NULL, __VA_ARGS__)

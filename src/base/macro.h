@@ -28,25 +28,25 @@ typedef uint64_t usec_t;
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Hands an owned pointer or descriptor over: the old name no longer owns it. */
-#define TAKE_PTR(p)                                                                                \
-        ({                                                                                         \
-                typeof(p) _taken_ = (p);                                                           \
-                (p) = NULL;                                                                        \
-                _taken_;                                                                           \
+#define TAKE_PTR(p)                      \
+        ({                               \
+                typeof(p) _taken_ = (p); \
+                (p) = NULL;              \
+                _taken_;                 \
         })
-#define TAKE_FD(fd)                                                                                \
-        ({                                                                                         \
-                int _taken_ = (fd);                                                                \
-                (fd) = -1;                                                                         \
-                _taken_;                                                                           \
+#define TAKE_FD(fd)                 \
+        ({                          \
+                int _taken_ = (fd); \
+                (fd) = -1;          \
+                _taken_;            \
         })
 
 /* Makes `_cleanup_(funcp) type *x` work for a destructor that takes a pointer and bears NULL. */
-#define DEFINE_CLEANUP(type, func)                                                                 \
-        static inline void func##p(type **p) {                                                     \
-                if (*p)                                                                            \
-                        func(*p);                                                                  \
-        }                                                                                          \
+#define DEFINE_CLEANUP(type, func)             \
+        static inline void func##p(type **p) { \
+                if (*p)                        \
+                        func(*p);              \
+        }                                      \
         struct _swallow_semicolon_
 
 static inline void freep(void *p) {

@@ -30,6 +30,8 @@ typedef enum SettingType {
         SETTING_UINT,
         SETTING_BOOL,
         SETTING_CHOICE, /* one of the words in .choices, separated by '|' */
+        SETTING_URL,   /* http or https; kept without a slash at its end; may be empty by default */
+        SETTING_MONTH, /* YYYYMM */
 } SettingType;
 
 typedef struct Setting {
@@ -59,4 +61,5 @@ typedef enum SettingOrigin {
         ORIGIN_CREDENTIAL,
 } SettingOrigin;
 /* For `automapost config`: the effective text (secrets as "[set]") and where it came from. */
-int setting_describe(const Setting *setting, const Settings *s, char **ret, SettingOrigin *ret_origin);
+int setting_describe(const Setting *setting, const Settings *s, char **ret,
+                     SettingOrigin *ret_origin);
