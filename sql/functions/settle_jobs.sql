@@ -169,11 +169,20 @@ BEGIN
 
     CASE outcome
     WHEN 'done' THEN
+        IF job.job_type = 'refresh-token' THEN
+            PERFORM automapost.store_tokens(item, job);
+        END IF;
         PERFORM automapost.end_job(job.id, 'completed', NULL, NULL, item.result);
         RETURN;
     WHEN 'failed' THEN
         IF d.id IS NOT NULL THEN
             PERFORM automapost.finish_delivery(d.id, 'failed', item.code, said, NULL);
+            IF item.class = 'auth' THEN
+                PERFORM automapost.account_refused(d.auth_provider_id, d.provider, d.user_id,
+                                                   item.token_version, item.code, said);
+            END IF;
+        ELSIF job.job_type = 'refresh-token' AND item.class = 'auth' THEN
+            PERFORM automapost.refresh_refused(item, job);
         END IF;
         PERFORM automapost.end_job(job.id, 'failed', item.code, said, NULL, item.class);
         RETURN;

@@ -284,5 +284,6 @@ CREATE TYPE automapost.settle_item AS (
     delivery_id uuid,
     begin_number bigint,
     receipt jsonb,
+    tokens jsonb,          -- for the application's table alone: never stored in ours
     logs jsonb
 );

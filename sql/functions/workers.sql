@@ -1,0 +1,165 @@
+-- A worker's life: registered, beating, ended by itself, by release (systemd saw it die) or by
+-- rescue (it lapsed).
+
+CREATE OR REPLACE FUNCTION automapost.register_worker(
+    p_worker text, p_service text, p_host text, p_boot_id text, p_pid bigint, p_version text,
+    p_clock timestamptz)
+RETURNS text
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO automapost.workers (id, service, host, boot_id, pid, version, clock_offset)
+    VALUES (p_worker, p_service, p_host, p_boot_id, p_pid, p_version, p_clock - clock_timestamp())
+    ON CONFLICT (id) DO UPDATE SET last_beat = clock_timestamp() WHERE workers.ended_at IS NULL
+    RETURNING id
+$$;
+
+-- A sign of life, with the leases that the worker knows of. What it was given before its previous
+-- beat and does not name was lost on the way: put back. Answers the leases whose jobs somebody
+-- wants cancelled, and those that are not this worker's any more. AM001: it has ended.
+CREATE OR REPLACE FUNCTION automapost.beat(p_worker text, p_leases bigint[], p_clock timestamptz)
+RETURNS TABLE (lease bigint, verdict text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    w automapost.workers := automapost.lock_worker(p_worker);
+BEGIN
+    UPDATE automapost.workers SET previous_beat = last_beat, last_beat = clock_timestamp(),
+        clock_offset = p_clock - clock_timestamp()
+    WHERE id = p_worker;
+
+    PERFORM automapost.give_up_job(q.id, 'the answer to its claim was lost')
+    FROM automapost.job_queue q
+    WHERE q.locked_by = p_worker AND q.status = 'running' AND q.locked_at < w.last_beat
+        AND q.lease <> ALL (p_leases);
+
+    RETURN QUERY
+        SELECT l.lease, CASE WHEN q.lease IS NULL THEN 'lost' ELSE 'cancelled' END
+        FROM unnest(p_leases) l (lease)
+        LEFT JOIN automapost.job_queue q
+            ON q.lease = l.lease AND q.locked_by = p_worker AND q.status = 'running'
+        WHERE q.lease IS NULL OR q.cancel_requested_at IS NOT NULL;
+
+    -- What runs for long shows as running, with its start.
+    INSERT INTO automapost.job_executions (id, job_queue_id, status, started_at, retry_count, worker_id)
+    SELECT q.execution_id, q.id, 'running', q.locked_at, GREATEST(q.attempts - 1, 0), p_worker
+    FROM automapost.job_queue q
+    WHERE q.locked_by = p_worker AND q.status = 'running'
+        AND q.locked_at < clock_timestamp() - (SELECT e.long_run FROM automapost.engine e)
+    ON CONFLICT (id) DO NOTHING;
+END
+$$;
+
+-- A running job whose worker will not end it: put back whole if it had not begun; if it had, the
+-- outcome is unknown, and nobody looks before any send can have ended.
+CREATE OR REPLACE FUNCTION automapost.give_up_job(p_job uuid, p_reason text)
+RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job automapost.job_queue;
+    d automapost.post_deliveries;
+    world boolean;
+    due timestamptz := clock_timestamp();
+BEGIN
+    SELECT * INTO job FROM automapost.job_queue q
+    WHERE q.id = p_job AND q.status = 'running' FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT y.touches_world INTO world FROM automapost.job_definitions y WHERE y.name = job.job_type;
+
+    IF job.begun OR NOT world THEN
+        INSERT INTO automapost.job_executions
+            (id, job_queue_id, status, started_at, finished_at, duration_ms, retry_count, worker_id,
+             error_class, error_code, error_message)
+        VALUES (job.execution_id, job.id, 'failed', job.locked_at, due,
+                extract(epoch FROM due - job.locked_at) * 1000, GREATEST(job.attempts - 1, 0),
+                job.locked_by, CASE WHEN job.begun THEN 'unknown-outcome' ELSE 'transient' END,
+                'worker-died', p_reason)
+        ON CONFLICT (id) DO UPDATE
+            SET status = excluded.status, finished_at = excluded.finished_at,
+                duration_ms = excluded.duration_ms, error_class = excluded.error_class,
+                error_code = excluded.error_code, error_message = excluded.error_message;
+    ELSE
+        DELETE FROM automapost.job_executions x WHERE x.id = job.execution_id;
+    END IF;
+
+    IF job.begun THEN
+        UPDATE automapost.post_deliveries p
+        SET state = 'unconfirmed', lease = NULL, detail = p_reason, updated_at = clock_timestamp()
+        WHERE p.job_id = job.id AND p.state = 'sending'
+        RETURNING * INTO d;
+        SELECT COALESCE(d.begun_at, due) + e.send_deadline + e.reconcile_margin INTO due
+        FROM automapost.engine e;
+    ELSIF job.cancel_requested_at IS NOT NULL THEN
+        UPDATE automapost.post_deliveries p
+        SET state = 'cancelled', cancelled_by = job.cancel_requested_by, finished_at = due,
+            detail = 'cancelled by ' || job.cancel_requested_by, updated_at = clock_timestamp()
+        WHERE p.job_id = job.id AND p.state = 'pending';
+        PERFORM automapost.end_job(job.id, 'cancelled', 'cancelled', 'cancelled by ' || job.cancel_requested_by);
+        RETURN 'cancelled';
+    ELSIF NOT world AND job.attempts >= job.max_attempts THEN
+        PERFORM automapost.end_job(job.id, 'failed', 'worker-died', p_reason, NULL, 'transient');
+        RETURN 'failed';
+    END IF;
+    RETURN automapost.put_back_job(job.id, due, CASE WHEN job.begun THEN 'unknown-outcome' END,
+                                   CASE WHEN job.begun OR NOT world THEN 'worker-died' END, p_reason);
+END
+$$;
+
+-- Ends a worker and puts its jobs back. p_reason: "finished", or what killed it.
+CREATE OR REPLACE FUNCTION automapost.release_worker(p_worker text, p_reason text)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    n bigint;
+BEGIN
+    PERFORM FROM automapost.workers w WHERE w.id = p_worker AND w.ended_at IS NULL FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    SELECT count(automapost.give_up_job(q.id, 'its worker ended: ' || p_reason)) INTO n
+    FROM automapost.job_queue q WHERE q.locked_by = p_worker AND q.status = 'running';
+    UPDATE automapost.job_executions x
+    SET status = 'failed', finished_at = clock_timestamp(), error_code = 'worker-died',
+        error_message = p_reason
+    WHERE x.worker_id = p_worker AND x.status = 'running';
+    UPDATE automapost.workers w SET ended_at = clock_timestamp(), end_reason = p_reason
+    WHERE w.id = p_worker;
+    RETURN n;
+END
+$$;
+
+-- Workers without a beat for longer than the lapse: their jobs are put back by whoever looks.
+CREATE OR REPLACE FUNCTION automapost.rescue_lapsed()
+RETURNS TABLE (worker text, service text, host text, jobs bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    w automapost.workers;
+    lapse interval := (SELECT e.lapse FROM automapost.engine e);
+BEGIN
+    FOR w IN
+        SELECT * FROM automapost.workers
+        WHERE ended_at IS NULL AND last_beat < clock_timestamp() - lapse
+        ORDER BY id LIMIT 20 FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        worker := w.id;
+        service := w.service;
+        host := w.host;
+        jobs := automapost.release_worker(w.id, 'no beat for ' || lapse);
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+-- One service's run, when it did something: its row in job_executions.
+CREATE OR REPLACE FUNCTION automapost.record_run(
+    p_service text, p_worker text, p_started timestamptz, p_status text, p_counts jsonb, p_error text)
+RETURNS text
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO automapost.job_executions
+        (job_definition_id, status, started_at, finished_at, duration_ms, error_message, metadata, worker_id)
+    SELECT d.id, p_status, p_started, clock_timestamp(),
+        GREATEST(extract(epoch FROM clock_timestamp() - p_started) * 1000, 0), p_error, p_counts, p_worker
+    FROM automapost.job_definitions d WHERE d.name = p_service AND d.kind = 'service'
+    RETURNING id::text
+$$;
