@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,7 +26,7 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2 import sql
 
-from .process import (Child, HarnessError, Unavailable, descendants, privilege_options,
+from .process import (Child, HarnessError, Notice, Unavailable, descendants, privilege_options,
                       process_state, starting_on_free_port, unprivileged_user, wait_readable)
 
 SETTINGS = {
@@ -244,21 +243,13 @@ class Cluster:
                 if not re.match(r"PG|LC_|LANG|NOTIFY_SOCKET", name)}
 
     def _start_on(self, port: int, seconds: float) -> None:
-        """The server tells us itself when it is ready, by systemd's notification protocol."""
         deadline = time.monotonic() + seconds
-        path = self.folder / "notify"
-        path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            ready.bind(str(path))
-            path.chmod(0o777)
+        with Notice(self.folder / "notify") as notice:
             child = Child("PostgreSQL", [self.bindir / "postgres", "-D", self.data, "-p", port],
                           self.log, user=self.user, cwd=self.folder, death_signal="QUIT",
-                          env={**self._environment(), "NOTIFY_SOCKET": str(path)})
+                          env={**self._environment(), **notice.environment})
             try:
-                message = b""
-                while b"READY=1" not in message.split(b"\n"):
-                    child.wait_fd(ready.fileno(), deadline)
-                    message = ready.recv(4096)
+                notice.wait_ready(child, deadline)
             except BaseException:
                 child.send(signal.SIGQUIT)
                 child.ended_within(10)
@@ -269,8 +260,7 @@ class Cluster:
     def _freeze(self) -> list:
         """Stops the postmaster, so that it neither forks nor reaps, then its descendants; the
         pids, the postmaster's first."""
-        self._child.send(signal.SIGSTOP)
-        os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self._child.pause()
         pids = [self._child.pid, *descendants(self._child.pid)]
         for pid in pids[1:]:
             with contextlib.suppress(ProcessLookupError):

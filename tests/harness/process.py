@@ -24,7 +24,7 @@ from typing import Callable, Iterator, Optional, Sequence, TypeVar
 
 T = TypeVar("T")
 
-TAIL_BYTES = 4000
+TAIL_LENGTH = 4000
 
 
 class HarnessError(RuntimeError):
@@ -50,7 +50,7 @@ def starting_on_free_port(start: Callable[[int], T], attempts: int = 5) -> T:
             return start(free_port())
         except HarnessError as error:
             text = str(error).lower()
-            taken = "in use" in text or "eaddrinuse" in text
+            taken = any(sign in text for sign in ("in use", "eaddrinuse", "cannot bind"))
             if not taken or attempt + 1 == attempts:
                 raise
     raise AssertionError("unreachable")
@@ -105,6 +105,7 @@ class Child:
         command = ["setpriv", f"--pdeathsig={death_signal}", *privilege_options(user), "--",
                    *map(str, argv)]
         with open(self.log, "ab") as output:
+            self._begin = output.tell()
             # Its own process group, so that Ctrl-C reaches the tests alone; but our session, so
             # that the kernel continues it if we die while it is stopped (an orphaned group).
             self._popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
@@ -113,15 +114,15 @@ class Child:
         self.pid = self._popen.pid
         self._pidfd = os.pidfd_open(self.pid)
 
-    def tail(self) -> str:
-        with contextlib.suppress(FileNotFoundError):
-            with open(self.log, "rb") as output:
-                output.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
-                return output.read().decode("utf-8", "replace").strip()
-        return ""
+    def output(self) -> str:
+        """What this process said so far; the file may begin with an earlier one's."""
+        with open(self.log, "rb") as output:
+            output.seek(self._begin)
+            return output.read().decode("utf-8", "replace")
 
     def error(self, what: str) -> HarnessError:
-        return HarnessError(f"{self.name} {what}; its last output:\n{self.tail() or '(none)'}")
+        tail = self.output()[-TAIL_LENGTH:].strip()
+        return HarnessError(f"{self.name} {what}; its last output:\n{tail or '(none)'}")
 
     @property
     def returncode(self) -> Optional[int]:
@@ -166,6 +167,13 @@ class Child:
             if time.monotonic() > deadline:
                 raise self.error("was not ready in time")
 
+    def pause(self) -> None:
+        self.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+    def resume(self) -> None:
+        self.send(signal.SIGCONT)
+
     def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> None:
         """Ends the process; one that does not listen is killed, and that is an error."""
         if self._pidfd < 0:
@@ -176,6 +184,29 @@ class Child:
         self.send(signal.SIGKILL)
         self.ended_within(seconds)
         raise self.error(f"did not end within {seconds} s of {signal.Signals(number).name}")
+
+
+class Notice:
+    """systemd's notification protocol, for programs that say themselves when they are ready."""
+
+    def __init__(self, path: Path):
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        path.chmod(0o777)       # the program may run as another user
+        self.environment = {"NOTIFY_SOCKET": str(path)}
+
+    def __enter__(self) -> "Notice":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._socket.close()
+
+    def wait_ready(self, child: Child, deadline: float) -> None:
+        message = b""
+        while b"READY=1" not in message.split(b"\n"):
+            child.wait_fd(self._socket.fileno(), deadline)
+            message = self._socket.recv(4096)
 
 
 def wait_readable(descriptors: Sequence[int], seconds: float) -> list:
