@@ -40,7 +40,7 @@ BEGIN
         SELECT q.id AS job, q.lease, q.status, q.begun, q.cancel_requested_at, q.cancel_requested_by,
             q.limit_key, q.attempts,
             d.id AS delivery, d.state, d.kind, d.begin_number, d.begin_batch, d.job_id, d.request,
-            d.first_sent_at, d.due_at AS delivery_due_at,
+            d.first_sent_at, d.due_at AS delivery_due_at, d.late_allowed,
             y.paused_reason, automapost.is_runnable(y) AS runnable,
             (SELECT l.reason FROM automapost.rate_limits l
              WHERE l.is_pause AND l.until > clock_timestamp()
@@ -109,7 +109,7 @@ BEGIN
             verdict := 'again'; -- load then says what became of it
             detail := 'the post was changed';
             PERFORM automapost.put_back_job(j.job, clock_timestamp());
-        ELSIF j.delivery_due_at <= clock_timestamp() - e.late_limit THEN
+        ELSIF NOT j.late_allowed AND j.delivery_due_at <= clock_timestamp() - e.late_limit THEN
             verdict := 'late';
             PERFORM automapost.miss_delivery(j.job, j.delivery, j.version);
         ELSE

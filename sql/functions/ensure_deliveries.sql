@@ -87,6 +87,7 @@ BEGIN
     UPDATE automapost.post_deliveries d
     SET state = 'pending', due_at = t.due_at, version = t.version, code = NULL, detail = NULL,
         retry_at = NULL, cancelled_by = NULL, finished_at = NULL, job_id = NULL, absent_at = NULL,
+        late_allowed = false,
         updated_at = clock_timestamp()
     FROM automapost.post_targets(p_post_ids) t
     WHERE d.post_id = t.post_id AND d.auth_provider_id = t.auth_provider_id AND d.kind = 'post'

@@ -49,7 +49,7 @@ BEGIN
         SELECT q.id AS job, q.lease, q.limit_key, q.due_at AS job_due_at,
             COALESCE(q.payload ->> 'kind', 'post') AS kind,
             d.id AS delivery, d.state, d.job_id, d.begin_number, d.begun_at, d.first_sent_at,
-            d.request, d.code, d.detail, d.absent_at, d.due_at AS delivery_due_at,
+            d.request, d.due_at AS delivery_due_at, d.late_allowed,
             holder.id AS holder,
             p.post_id, p.user_id, p.content, p.first_comment, p.due_at, p.status, p.deleted_at,
             jsonb_array_length(p.media) AS n_media,
@@ -141,7 +141,8 @@ BEGIN
             PERFORM automapost.fail_delivery(j.job, j.delivery, 'not-your-account',
                                              'the account is gone or belongs to another member', j.version);
             CONTINUE;
-        ELSIF CASE WHEN is_post THEN j.due_at ELSE j.delivery_due_at END <= clock_timestamp() - e.late_limit THEN
+        ELSIF NOT j.late_allowed AND CASE WHEN is_post THEN j.due_at ELSE j.delivery_due_at END
+            <= clock_timestamp() - e.late_limit THEN
             PERFORM automapost.miss_delivery(j.job, j.delivery, j.version);
             CONTINUE;
         ELSIF j.refused THEN
@@ -158,7 +159,7 @@ BEGIN
                 'begunAt', j.begun_at, 'firstSentAt', j.first_sent_at, 'beginNumber', j.begin_number),
             'post', jsonb_build_object(
                 'id', j.post_id, 'text', CASE WHEN is_post THEN j.content ELSE j.first_comment END,
-                'dueAt', CASE WHEN is_post THEN j.due_at ELSE j.delivery_due_at END,
+                'dueAt', CASE WHEN is_post THEN COALESCE(j.due_at, j.delivery_due_at) ELSE j.delivery_due_at END,
                 'media', j.n_media,
                 'version', CASE WHEN is_post THEN j.version ELSE md5(j.first_comment) END),
             'account', jsonb_build_object(

@@ -112,7 +112,7 @@ BEGIN
     SELECT * INTO e FROM automapost.engine;
     IF item.delivery_id IS NOT NULL THEN
         SELECT * INTO d FROM automapost.post_deliveries p WHERE p.id = item.delivery_id FOR NO KEY UPDATE;
-        late_at := d.due_at + e.late_limit;
+        late_at := CASE WHEN d.late_allowed THEN 'infinity' ELSE d.due_at + e.late_limit END;
     END IF;
     SELECT CASE WHEN job.begun OR NOT y.touches_world THEN 1 ELSE 0 END INTO cost
     FROM automapost.job_definitions y WHERE y.name = job.job_type;

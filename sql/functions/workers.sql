@@ -15,34 +15,34 @@ $$;
 -- A sign of life, with the leases that the worker knows of. What it was given before its previous
 -- beat and does not name was lost on the way: put back. Answers the leases whose jobs somebody
 -- wants cancelled, and those that are not this worker's any more. AM001: it has ended.
-CREATE OR REPLACE FUNCTION automapost.beat(p_worker text, p_leases bigint[], p_clock timestamptz)
+CREATE OR REPLACE FUNCTION automapost.beat(worker text, leases bigint[], clock timestamptz DEFAULT NULL)
 RETURNS TABLE (lease bigint, verdict text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    w automapost.workers := automapost.lock_worker(p_worker);
+    w automapost.workers := automapost.lock_worker(beat.worker);
 BEGIN
     UPDATE automapost.workers SET previous_beat = last_beat, last_beat = clock_timestamp(),
-        clock_offset = p_clock - clock_timestamp()
-    WHERE id = p_worker;
+        clock_offset = COALESCE(beat.clock - clock_timestamp(), clock_offset)
+    WHERE id = beat.worker;
 
     PERFORM automapost.give_up_job(q.id, 'the answer to its claim was lost')
     FROM automapost.job_queue q
-    WHERE q.locked_by = p_worker AND q.status = 'running' AND q.locked_at < w.last_beat
-        AND q.lease <> ALL (p_leases);
+    WHERE q.locked_by = beat.worker AND q.status = 'running' AND q.locked_at < w.last_beat
+        AND q.lease <> ALL (beat.leases);
 
     RETURN QUERY
         SELECT l.lease, CASE WHEN q.lease IS NULL THEN 'lost' ELSE 'cancelled' END
-        FROM unnest(p_leases) l (lease)
+        FROM unnest(beat.leases) l (lease)
         LEFT JOIN automapost.job_queue q
-            ON q.lease = l.lease AND q.locked_by = p_worker AND q.status = 'running'
+            ON q.lease = l.lease AND q.locked_by = beat.worker AND q.status = 'running'
         WHERE q.lease IS NULL OR q.cancel_requested_at IS NOT NULL;
 
     -- What runs for long shows as running, with its start.
     INSERT INTO automapost.job_executions (id, job_queue_id, status, started_at, retry_count, worker_id)
-    SELECT q.execution_id, q.id, 'running', q.locked_at, GREATEST(q.attempts - 1, 0), p_worker
+    SELECT q.execution_id, q.id, 'running', q.locked_at, GREATEST(q.attempts - 1, 0), beat.worker
     FROM automapost.job_queue q
-    WHERE q.locked_by = p_worker AND q.status = 'running'
+    WHERE q.locked_by = beat.worker AND q.status = 'running'
         AND q.locked_at < clock_timestamp() - (SELECT e.long_run FROM automapost.engine e)
     ON CONFLICT (id) DO NOTHING;
 END

@@ -239,6 +239,7 @@ CREATE TABLE automapost.post_deliveries (
     code text,
     detail text,
     retry_at timestamptz,
+    late_allowed boolean NOT NULL DEFAULT false, -- a person wants it however late
     cancelled_by text,             -- a person's login; null: the system
     finished_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
