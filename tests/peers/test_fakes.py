@@ -301,6 +301,9 @@ def test_linkedin_refuses_a_token_that_ended(linkedin):
     ({"content": {"article": {"source": "https://a.example"}}}, 400, "INVALID_VALUE_FOR_FIELD"),
     ({"content": {"article": {"source": "https://a.example", "title": "t", "thumbnail": "x"}}},
      400, "INVALID_URN_TYPE"),
+    ({"content": {"multiImage": {}}}, 400, "INVALID_VALUE_FOR_FIELD"),
+    ({"content": {"multiImage": {"images": ["x"]}}}, 400, "INVALID_VALUE_FOR_FIELD"),
+    ({"content": {"multiImage": {"images": [{}]}}}, 400, "INVALID_VALUE_FOR_FIELD"),
     ({"content": {"multiImage": {"images": [{"id": "urn:li:video:1"}]}}}, 400,
      "INVALID_URN_TYPE"),
 ])
@@ -325,7 +328,8 @@ def test_linkedin_takes_posts(linkedin, changes):
 
 
 def test_linkedin_refuses_what_is_not_json(linkedin):
-    assert call(linkedin, "POST", "/rest/posts", li_headers(), b"{").status == 400
+    reply = call(linkedin, "POST", "/rest/posts", li_headers(), b"{")
+    assert reply.status == 400 and "JSON" in reply.json["message"]
     assert call(linkedin, "POST", "/rest/posts", li_headers(), b"[]").status == 400
 
 
@@ -627,7 +631,7 @@ def test_linkedin_refuses_refreshes(linkedin, changes, status, error):
 def test_linkedin_refresh_is_a_posted_form(linkedin):
     linkedin.add_refresh_token("r", MEMBER)
     target, json_type = "/oauth/v2/accessToken", {"content-type": "application/json"}
-    assert call(linkedin, "POST", target, json_type, json.dumps(REFRESH)).status == 400
+    assert call(linkedin, "POST", target, json_type, urlencode(REFRESH)).status == 400
     assert call(linkedin, "GET", f"{target}?{urlencode(REFRESH)}").status == 405
 
 
@@ -795,8 +799,8 @@ def test_webhook_delay_holds_the_answer_back(hook):
 @pytest.fixture
 def mastodon():
     with MastodonFake() as fake:
-        fake.account = fake.add_token("t", "member")
-        fake.other = fake.add_token("u", "other")
+        fake.add_token("t", "member")
+        fake.add_token("u", "other")
         yield fake
 
 
@@ -810,6 +814,10 @@ def toot(fake: MastodonFake, status: str | None = "hello", key: str | None = Non
 
 def look(fake: MastodonFake, target: str, token: str = "t") -> Reply:
     return call(fake, "GET", target, {"authorization": f"Bearer {token}"})
+
+
+def statuses_of(fake: MastodonFake, token: str = "t") -> str:
+    return f"/api/v1/accounts/{fake.accounts[token].id}/statuses"
 
 
 class PlainText(HTMLParser):
@@ -884,11 +892,11 @@ def test_mastodon_checks_statuses(mastodon, fields, status):
 
 def test_mastodon_authentication(mastodon):
     assert toot(mastodon, token="unknown").status == 401
-    mastodon.account.state = "revoked"
+    mastodon.accounts["t"].state = "revoked"
     assert "revoked" in toot(mastodon).json["error"]
-    mastodon.account.state = "disabled"
+    mastodon.accounts["t"].state = "disabled"
     assert toot(mastodon).status == 403
-    mastodon.account.state = "active"
+    mastodon.accounts["t"].state = "active"
     assert toot(mastodon).status == 200
 
 
@@ -930,9 +938,9 @@ def test_mastodon_replies(mastodon):
 
 def test_mastodon_lists_own_statuses(mastodon):
     ids = [toot(mastodon, text).json["id"] for text in ("one", "two", "three")]
-    reblog = mastodon.add_reblog(mastodon.account, ids[0])
+    reblog = mastodon.add_reblog(mastodon.accounts["t"], ids[0])
     toot(mastodon, "not mine", token="u")
-    base = f"/api/v1/accounts/{mastodon.account.id}/statuses"
+    base = statuses_of(mastodon)
     plain = look(mastodon, f"{base}?limit=20&exclude_reblogs=true").json
     assert [status["id"] for status in plain] == ids[::-1]
     everything = look(mastodon, f"{base}?limit=1").json
@@ -943,13 +951,13 @@ def test_mastodon_lists_own_statuses(mastodon):
 @pytest.mark.parametrize("query, status", [("limit=0", 422), ("limit=41", 422), ("limit=x", 422),
                                            ("page=2", 422), ("limit=40", 200)])
 def test_mastodon_checks_lists(mastodon, query, status):
-    base = f"/api/v1/accounts/{mastodon.account.id}/statuses"
+    base = statuses_of(mastodon)
     assert look(mastodon, f"{base}?{query}").status == status
 
 
 def test_mastodon_hides_private_statuses(mastodon):
     status_id = toot(mastodon, visibility="private").json["id"]
-    base = f"/api/v1/accounts/{mastodon.account.id}/statuses"
+    base = statuses_of(mastodon)
     assert look(mastodon, f"/api/v1/statuses/{status_id}").status == 200
     assert look(mastodon, f"/api/v1/statuses/{status_id}", "u").status == 404
     assert (len(look(mastodon, base).json), len(look(mastodon, base, "u").json)) == (1, 0)
@@ -962,7 +970,7 @@ def test_mastodon_unknown_things(mastodon):
 
 def test_mastodon_who_am_i(mastodon):
     reply = look(mastodon, "/api/v1/accounts/verify_credentials", "u")
-    assert (reply.json["id"], reply.json["username"]) == (mastodon.other.id, "other")
+    assert (reply.json["id"], reply.json["username"]) == (mastodon.accounts["u"].id, "other")
     assert look(mastodon, "/api/v1/accounts/verify_credentials", "x").status == 401
 
 
