@@ -2,7 +2,7 @@
 -- what is being sent is not aborted, and its outcome is recorded as it is. was: cancelled,
 -- requested, or the end that it had already.
 CREATE OR REPLACE FUNCTION automapost.cancel(id text)
-RETURNS TABLE (id text, was text)
+RETURNS TABLE (job_id text, was text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE

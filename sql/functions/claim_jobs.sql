@@ -200,7 +200,7 @@ BEGIN
                 END IF;
             END IF;
             counts := counts || jsonb_build_object(job.limit_key, n);
-            IF n >= CASE WHEN alone ? job.limit_key THEN 1 ELSE job.key_limit END THEN
+            IF n >= (CASE WHEN alone ? job.limit_key THEN 1 ELSE job.key_limit END) THEN
                 CONTINUE;
             END IF;
             counts := counts || jsonb_build_object(job.limit_key, n + 1);

@@ -95,6 +95,27 @@ BEGIN
         AND (d.state = 'cancelled' AND d.cancelled_by IS NULL
             OR d.state IN ('failed', 'missed', 'cancelled') AND d.version IS DISTINCT FROM t.version);
 
+    INSERT INTO automapost.account_state AS s
+        (auth_provider_id, provider, user_id, expires_at, refreshable)
+    SELECT a.auth_provider_id, a.provider, a.user_id, a.expires_at, a.refresh_token IS NOT NULL
+    FROM automapost.app_accounts_by_id(ARRAY(
+        SELECT DISTINCT d.auth_provider_id FROM automapost.post_deliveries d
+        WHERE d.post_id = ANY (p_post_ids) AND d.state = 'pending')) a
+    ORDER BY a.auth_provider_id
+    ON CONFLICT (auth_provider_id) DO UPDATE
+        SET expires_at = excluded.expires_at, refreshable = excluded.refreshable
+        WHERE (s.expires_at, s.refreshable) IS DISTINCT FROM (excluded.expires_at, excluded.refreshable);
+
+    -- Ahead of need: a token about to expire is refreshed beside the first job that needs it.
+    PERFORM automapost.enqueue('refresh-token',
+        jsonb_build_object('authProviderId', s.auth_provider_id), 9, on_conflict => 'keep')
+    FROM automapost.account_state s
+    WHERE s.auth_provider_id IN (
+            SELECT d.auth_provider_id FROM automapost.post_deliveries d
+            WHERE d.post_id = ANY (p_post_ids) AND d.state = 'pending')
+        AND s.refreshable AND s.refresh_failed_at IS NULL
+        AND s.expires_at < clock_timestamp() + (SELECT e.token_ahead FROM automapost.engine e);
+
     WITH job AS (
         INSERT INTO automapost.job_queue AS q
             (job_type, payload, priority, scheduled_for, due_at, max_attempts, job_key, limit_key)

@@ -141,7 +141,7 @@ BEGIN
             PERFORM automapost.fail_delivery(j.job, j.delivery, 'not-your-account',
                                              'the account is gone or belongs to another member', j.version);
             CONTINUE;
-        ELSIF NOT j.late_allowed AND CASE WHEN is_post THEN j.due_at ELSE j.delivery_due_at END
+        ELSIF NOT j.late_allowed AND (CASE WHEN is_post THEN j.due_at ELSE j.delivery_due_at END)
             <= clock_timestamp() - e.late_limit THEN
             PERFORM automapost.miss_delivery(j.job, j.delivery, j.version);
             CONTINUE;

@@ -2,7 +2,7 @@
 -- ('provider:linkedin', 'provider:linkedin:ID'), with a reason, until a time or until resumed. What
 -- has begun finishes.
 CREATE OR REPLACE FUNCTION automapost.pause(name text, reason text, until timestamptz DEFAULT NULL)
-RETURNS TABLE (name text, paused_until timestamptz)
+RETURNS TABLE (paused text, paused_until timestamptz)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -40,7 +40,7 @@ $$;
 
 -- Ends a pause, or a platform's rate limit that an operator knows to be over.
 CREATE OR REPLACE FUNCTION automapost.resume(name text)
-RETURNS TABLE (name text, was text)
+RETURNS TABLE (resumed text, was text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN

@@ -2,7 +2,7 @@
 -- it is, may be null) or 'not-sent', which takes it up again as if it were pending. id: the
 -- delivery's, or its job's.
 CREATE OR REPLACE FUNCTION automapost.resolve_delivery(id text, outcome text, url text DEFAULT NULL)
-RETURNS TABLE (id text, state text)
+RETURNS TABLE (delivery_id text, state text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE

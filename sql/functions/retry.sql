@@ -2,7 +2,7 @@
 -- reopens its delivery; past the late limit only with late => true, for a post is not to surprise
 -- anybody.
 CREATE OR REPLACE FUNCTION automapost.retry(id text, late boolean DEFAULT false)
-RETURNS TABLE (id text, was text)
+RETURNS TABLE (job_id text, was text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE

@@ -24,6 +24,7 @@ DECLARE
     items automapost.settle_item[];
     item automapost.settle_item;
     job automapost.job_queue;
+    settled uuid[] := '{}'; -- executions
     touched text[] := '{}';
     failed_effect text;
 BEGIN
@@ -53,6 +54,7 @@ BEGIN
         IF FOUND THEN
             verdict := 'settled';
             PERFORM automapost.settle_one(item, job);
+            settled := settled || item.execution_id;
         ELSIF EXISTS (SELECT FROM automapost.job_executions x
                       WHERE x.id = item.execution_id AND x.status <> 'running') THEN
             verdict := 'again';
@@ -79,8 +81,8 @@ BEGIN
     SELECT i.execution_id, l.level, l.message, l.data, l.at
     FROM unnest(items) i
     CROSS JOIN LATERAL jsonb_to_recordset(i.logs) l (level text, message text, data jsonb, at timestamptz)
-    WHERE i.logs IS NOT NULL
-        AND EXISTS (SELECT FROM automapost.job_executions x WHERE x.id = i.execution_id);
+    JOIN automapost.job_executions x ON x.id = i.execution_id
+    WHERE i.execution_id = ANY (settled);
 
     -- Posts of which something was sent hear of it now; the others have nothing to tell.
     touched := ARRAY(SELECT DISTINCT d.post_id FROM automapost.post_deliveries d

@@ -39,6 +39,7 @@ CREATE TABLE automapost.installation (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
     publish_from timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    missed_until timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 INSERT INTO automapost.installation DEFAULT VALUES;
@@ -198,6 +199,8 @@ CREATE TABLE automapost.account_state (
     auth_provider_id text PRIMARY KEY,
     provider text NOT NULL,
     user_id text NOT NULL,
+    expires_at timestamptz,
+    refreshable boolean NOT NULL DEFAULT false,
     token_version text,            -- the version to which refresh_failed_at refers
     refresh_failed_at timestamptz,
     code text,

@@ -1,0 +1,42 @@
+-- Who may call what; everything else may be called by the owner alone. Last, when all is there.
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA automapost FROM PUBLIC;
+
+-- The worker, and the operator's command.
+GRANT EXECUTE ON FUNCTION
+    automapost.tick(text, text[]),
+    automapost.schema_version(),
+    automapost.register_worker(text, text, text, text, bigint, text, timestamptz),
+    automapost.beat(text, bigint[], timestamptz),
+    automapost.claim_jobs(text, text, text[], bigint),
+    automapost.begin_jobs(text, text, jsonb),
+    automapost.settle_jobs(text, jsonb),
+    automapost.release_worker(text, text),
+    automapost.rescue_lapsed(),
+    automapost.record_run(text, text, timestamptz, text, jsonb, text),
+    automapost.collect_social_media_post(jsonb, bigint),
+    automapost.due_preview(bigint),
+    automapost.mark_missed(bigint),
+    automapost.forget_old(bigint)
+TO automapost_jobs_service;
+
+-- The SQL API: for the application, and for the operator's command.
+GRANT EXECUTE ON FUNCTION
+    automapost.enqueue(text, jsonb, bigint, timestamptz, bigint, text, text),
+    automapost.enqueue_many(jsonb),
+    automapost.check_new_job(text, jsonb, bigint, timestamptz, bigint, text),
+    automapost.cancel(text),
+    automapost.retry(text, boolean),
+    automapost.pause(text, text, timestamptz),
+    automapost.resume(text),
+    automapost.wake(text),
+    automapost.resolve_delivery(text, text, text),
+    automapost.forget_user(text),
+    automapost.publication(text[]),
+    automapost.accounts(text[])
+TO automapost_jobs_service, automapost_jobs_app;
+
+GRANT SELECT ON automapost.job_definitions, automapost.job_queue, automapost.job_executions,
+    automapost.job_logs, automapost.post_publication, automapost.account_status
+TO automapost_jobs_app;
+GRANT INSERT, UPDATE, DELETE ON automapost.job_queue TO automapost_jobs_app;
