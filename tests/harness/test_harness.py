@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def no_process_left(cluster):
     before = set(descendants(os.getpid()))
     yield
     kept = {cluster.pid, *descendants(cluster.pid)}     # a test may have restarted it
-    assert set(descendants(os.getpid())) - before - kept == set()
+    left = set(descendants(os.getpid())) - before - kept
+    # As the first process of a container we adopt the dead of those that were killed.
+    assert {pid for pid in left if process_state(pid) not in (None, "Z")} == set()
 
 
 def value(connection, statement, *parameters):
@@ -218,9 +221,11 @@ class TestPds:
         with started(Pds(rate_limits=True)) as pds:
             account = pds.create_account("member-1")
             login = {"identifier": account.handle, "password": account.password}
-            for _ in range(31):
-                answer = pds.call("com.atproto.server.createSession", login)
-            assert answer.status == 429
+            with ThreadPoolExecutor(8) as clients:      # the server takes its time with passwords
+                answers = list(clients.map(
+                    lambda _: pds.call("com.atproto.server.createSession", login), range(31)))
+            assert sorted(answer.status for answer in answers) == [200] * 30 + [429]
+            answer = max(answers, key=lambda answer: answer.status)
             assert int(answer.headers["RateLimit-Reset"]) > time.time()
             assert answer.headers["Retry-After"] is None
 

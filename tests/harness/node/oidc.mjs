@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: MIT
 //
-// An OAuth 2 server whose refresh tokens rotate: a refresh answers with a new one, and using the old
-// one again revokes the whole family, which is what two workers refreshing at once run into.
+// An OAuth 2 server whose refresh tokens rotate: a refresh answers with a new one, and using the
+// old one again revokes the whole family, which is what two workers refreshing at once run into.
 // POST /seed?account=NAME stands in for the member's visit with a browser: it answers with the
 // first pair of tokens.
 
+import { webcrypto } from 'node:crypto';
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
 import { options, ready } from './peer.mjs';
+
+// What the provider takes for granted and Debian 12's node does not have yet.
+globalThis.crypto ??= webcrypto;
+URL.parse ??= (...parts) => {
+    try {
+        return new URL(...parts);
+    } catch {
+        return null;
+    }
+};
 
 const scope = options.scope;
 let provider;
