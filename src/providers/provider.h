@@ -9,6 +9,7 @@
  * bytes, perhaps in another process than the one that prepared them. When the outcome of a send is
  * unknown, .way says what may be done about it. */
 
+#include "base/codes.h"
 #include "base/error.h"
 #include "net/http.h"
 
@@ -44,12 +45,12 @@ const char *kind_to_string(Kind k);
 Kind kind_from_string(const char *s);
 
 typedef struct Account {
-        const char *id;          /* of auth_providers */
+        const char *id; /* of auth_providers */
         const char *provider;
         const char *remote_id;   /* the platform's id of the account (providerAccountId) */
         const char *service_url; /* or NULL: the platform's default */
         const char *access_token, *refresh_token; /* or NULL */
-        usec_t expires_at;       /* of the access token; 0 = unknown */
+        usec_t expires_at;                        /* of the access token; 0 = unknown */
 } Account;
 
 typedef struct Post {
@@ -58,8 +59,9 @@ typedef struct Post {
         const char *delivery_id; /* uuid of the delivery: the same over attempts */
         const char *text;        /* content, or firstComment for a comment */
         usec_t due_at;
-        unsigned n_media;        /* media cannot be sent yet; a platform that demands it refuses */
-        const char *parent_remote_id, *parent_url, *parent_receipt; /* of a comment; receipt: JSON */
+        unsigned n_media; /* media cannot be sent yet; a platform that demands it refuses */
+        const char *parent_remote_id, *parent_url,
+                *parent_receipt; /* of a comment; receipt: JSON */
 } Post;
 
 /* Everything needed to send, and to send again. Stored as JSON before the first byte leaves: no
@@ -69,6 +71,8 @@ typedef struct Request {
         char *handle; /* idempotency handle: key, record key, webhook-id */
         char *body;   /* exact bytes, UTF-8 */
         Way way;      /* what may be done when the outcome of this request is unknown */
+        bool resend;  /* set by the caller of send(): an earlier send of these bytes may have
+                       * arrived, so a refusal as duplicate may name our own post */
 } Request;
 void request_done(Request *r);
 
@@ -88,14 +92,15 @@ typedef struct Tokens {
 void tokens_done(Tokens *t);
 
 typedef enum Finding {
-        FINDING_UNKNOWN, /* could not be told: with an Error that says why */
+        FINDING_UNKNOWN, /* could not be told: goes with a negative result and its Error */
         FINDING_SENT,    /* it is there: *ret is filled */
         FINDING_ABSENT,  /* the platform answered and it is not there */
 } Finding;
 
 /* What providers share: the thread's HTTP client and the settings (base URLs, client secrets). */
 typedef struct ProviderContext {
-        Http *http;
+        Http *http; /* NULL: nothing can be read; a prepare then goes by the platform's documented
+                     * limits and leaves what only the platform can tell as it is */
         const Settings *settings;
 } ProviderContext;
 
@@ -103,6 +108,9 @@ typedef struct Provider {
         const char *name;  /* as stored in auth_providers.provider */
         const char *title; /* for people: "LinkedIn" */
         bool needs_media;
+        /* How long after it was begun a WAY_RESEND request may be sent again; an older one is
+         * reconciled as WAY_READ. 0: for ever. */
+        usec_t resend_for;
         /* Required. May read over HTTP, changes nothing. Refuses a text that is too long with
          * ERROR_PERMANENT "text-too-long". */
         int (*prepare)(const ProviderContext *c, const Account *account, const Post *post,
@@ -114,7 +122,8 @@ typedef struct Provider {
         int (*reconcile)(const ProviderContext *c, const Account *account, const Post *post,
                          const Request *request, usec_t begun, Finding *ret_finding, Receipt *ret,
                          Error *ret_error);
-        /* NULL where tokens do not expire. ERROR_AUTH: refused for good, a person must reconnect. */
+        /* NULL where tokens do not expire. ERROR_AUTH: refused for good, a person must reconnect.
+         */
         int (*refresh)(const ProviderContext *c, const Account *account, Tokens *ret,
                        Error *ret_error);
 } Provider;
