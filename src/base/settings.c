@@ -475,6 +475,12 @@ static int check_name(const char *entry, Error *ret_error) {
         _cleanup_free_ char *name = NULL;
         const Setting *nearest = NULL;
 
+#ifdef HAVE_STOP_POINTS
+        /* stop-point.h's own, which are no settings */
+        if (strncmp(entry, PREFIX "STOP_", strlen(PREFIX "STOP_")) == 0)
+                return 0;
+#endif
+
         for (const Setting *t = settings_table; t < settings_table + n_settings; t++) {
                 if (strlen(t->name) == n && memcmp(t->name, entry, n) == 0)
                         return 0;
