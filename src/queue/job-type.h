@@ -23,6 +23,7 @@ typedef enum OutcomeKind {
         OUTCOME_ABSENT,     /* reconciling: it is not there */
         OUTCOME_UNCLEAR,    /* reconciling: could not be told; error says why */
         OUTCOME_HELD,       /* cannot be told for good: a person must look; error says why */
+        OUTCOME_PUT_BACK,   /* the worker's own: not done, as if never claimed */
         _OUTCOME_MAX,
 } OutcomeKind;
 

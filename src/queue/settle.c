@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "base/codes.h"
+#include "base/text.h"
+#include "base/time-util.h"
+#include "queue/settle.h"
+
+#define MESSAGE_MAX 600
+
+static const char *outcome_of_error(const Task *t) {
+        const Error *e = &t->outcome.error;
+        /* Reconciling reads and sends nothing: whatever fails there leaves the outcome unknown. */
+        bool reading = t->job.reconcile && !t->job.begun;
+
+        switch (e->class) {
+        case ERROR_TRANSIENT:
+                if (streq_ptr(e->code, CODE_CANCELLED))
+                        return t->cancelled ? "unsent" : "put-back";
+                return reading ? "unclear" : "retry";
+        case ERROR_RATE_LIMITED:
+                return reading ? "unclear" : "limited";
+        case ERROR_CONFIG:
+                return reading ? "unclear" : "config";
+        case ERROR_UNKNOWN_OUTCOME:
+                return t->job.begun ? "unknown" : reading ? "unclear" : "retry";
+        case ERROR_AUTH:
+        case ERROR_PERMISSION:
+        case ERROR_PERMANENT:
+                return reading ? "held" : "failed";
+        case ERROR_NONE:
+        case _ERROR_CLASS_MAX:
+        case _ERROR_CLASS_INVALID:
+                break;
+        }
+        return t->job.begun ? "unknown" : "retry"; /* a failure without a class: our mistake */
+}
+
+const char *settle_outcome(const Task *t) {
+        static const char *const words[_OUTCOME_MAX] = {
+                [OUTCOME_DONE] = "done",       [OUTCOME_WAIT_TOKEN] = "wait-token",
+                [OUTCOME_ABSENT] = "absent",   [OUTCOME_UNCLEAR] = "unclear",
+                [OUTCOME_HELD] = "held",       [OUTCOME_PUT_BACK] = "put-back",
+        };
+
+        return t->outcome.kind == OUTCOME_ERROR ? outcome_of_error(t) : words[t->outcome.kind];
+}
+
+static int set_time(JsonObject *o, const char *name, usec_t t) {
+        char text[ISO8601_SIZE];
+
+        if (t == 0)
+                return 0;
+        time_format_iso8601(t, text);
+        return json_set_string(o, name, text);
+}
+
+static int set_object(JsonObject *o, const char *name, JsonObject *value) {
+        return value ? json_set(o, name, json_object_get(value)) : 0;
+}
+
+JsonObject *settle_item(const Task *t, const char *outcome, const Error *error) {
+        _cleanup_(json_unrefp) JsonObject *o = json_object_new_object();
+        const Error *e = error ?: &t->outcome.error;
+        const char *delivery = json_string(json_member(t->job.input, "delivery"), "id");
+        usec_t ended = t->ended_at ?: now(CLOCK_REALTIME);
+        _cleanup_free_ char *message = NULL;
+
+        if (!outcome)
+                outcome = settle_outcome(t);
+        if (e->message) {
+                message = utf8_make_valid(e->message, strlen(e->message), MESSAGE_MAX);
+                if (!message)
+                        return NULL;
+        }
+        if (!o || json_set_string(o, "id", t->job.id) < 0 ||
+            json_set_int64(o, "lease", t->job.lease) < 0 ||
+            json_set_string(o, "execution_id", t->job.execution_id) < 0 ||
+            set_time(o, "started_at", t->job.started_at) < 0 ||
+            json_set_int64(o, "duration_ms",
+                           ended > t->job.started_at
+                                   ? (int64_t) ((ended - t->job.started_at) / USEC_PER_MSEC)
+                                   : 0) < 0 ||
+            json_set_string(o, "outcome", outcome) < 0)
+                return NULL;
+        if (e->class != ERROR_NONE &&
+            (json_set_string(o, "class", error_class_to_string(e->class)) < 0 ||
+             json_set_string(o, "code", e->code) < 0 || json_set_string(o, "message", message) < 0 ||
+             set_time(o, "retry_at", e->retry_at) < 0))
+                return NULL;
+        if (t->outcome.limit_scope &&
+            json_set_string(o, "limit_scope", t->outcome.limit_scope) < 0)
+                return NULL;
+        if (json_set_string(o, "token_version",
+                            json_string(json_member(t->job.input, "account"), "tokenVersion")) < 0 ||
+            (delivery && json_set_string(o, "delivery_id", delivery) < 0) ||
+            (t->job.begun && json_set_int64(o, "begin_number", t->job.begin_number) < 0) ||
+            set_object(o, "result", t->outcome.result) < 0 ||
+            set_object(o, "receipt", t->outcome.receipt) < 0 ||
+            set_object(o, "tokens", t->outcome.tokens) < 0 || set_object(o, "logs", t->job.logs) < 0)
+                return NULL;
+        return TAKE_PTR(o);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+#include "base/stop-point.h"
+#include "base/text.h"
+#include "base/time-util.h"
+#include "queue/task.h"
+
+void outcome_done(Outcome *o) {
+        error_done(&o->error);
+        json_object_put(o->result);
+        json_object_put(o->receipt);
+        json_object_put(o->tokens);
+        *o = (Outcome) {};
+}
+
+void prepared_done(Prepared *p) {
+        free(p->handle);
+        free(p->way);
+        json_object_put(p->request);
+        *p = (Prepared) {};
+}
+
+/* Asked right before the first byte, on the actor's thread: the beats of a worker that may have been
+ * given up are old, and then it sends nothing. */
+static bool task_may_send(const Job *job) {
+        const Task *t = job->task;
+        bool may;
+
+        pthread_mutex_lock(&t->pool->lock);
+        may = !t->cancelled && !t->lost && now(CLOCK_BOOTTIME) < t->pool->fence;
+        pthread_mutex_unlock(&t->pool->lock);
+        return may;
+}
+
+Task *task_new(Pool *pool, const JobType *type) {
+        Task *t = calloc(1, sizeof(Task));
+
+        if (!t)
+                return NULL;
+        t->pool = pool;
+        t->type = type;
+        t->job.task = t;
+        t->job.settings = pool->settings;
+        t->job.may_send = task_may_send;
+        t->job.logs = json_object_new_array();
+        return t;
+}
+
+void task_free(Task *t) {
+        if (!t)
+                return;
+        prepared_done(&t->prepared);
+        outcome_done(&t->outcome);
+        free(t->job.id);
+        free(t->job.execution_id);
+        free(t->job.type);
+        json_object_put(t->job.input);
+        json_object_put(t->job.logs);
+        free(t);
+}
+
+void job_log(Job *job, int level, const char *format, ...) {
+        JsonObject *account = json_member(job->input, "account");
+        const char *secrets[2];
+        size_t n_secrets = 0;
+        _cleanup_free_ char *text = NULL, *scrubbed = NULL, *clean = NULL;
+        char at[ISO8601_SIZE];
+        JsonObject *line;
+        va_list args;
+        int r;
+
+        va_start(args, format);
+        r = vasprintf(&text, format, args);
+        va_end(args);
+        if (r < 0) {
+                text = NULL;
+                return;
+        }
+        if (json_string(account, "accessToken"))
+                secrets[n_secrets++] = json_string(account, "accessToken");
+        if (json_string(account, "refreshToken"))
+                secrets[n_secrets++] = json_string(account, "refreshToken");
+        scrubbed = text_scrub(text, secrets, n_secrets);
+        clean = scrubbed ? utf8_make_valid(scrubbed, strlen(scrubbed), 1000) : NULL;
+        if (!clean)
+                return;
+        log_full(level, NULL, NULL, "%s", clean);
+
+        line = json_object_new_object();
+        if (!line)
+                return;
+        time_format_iso8601(now(CLOCK_REALTIME), at);
+        if (json_set_string(line, "level",
+                            level <= LOG_ERR             ? "error"
+                                    : level == LOG_WARNING ? "warn"
+                                    : level == LOG_DEBUG   ? "debug"
+                                                           : "info") < 0 ||
+            json_set_string(line, "message", clean) < 0 || json_set_string(line, "at", at) < 0 ||
+            json_object_array_add(job->logs, line) < 0)
+                json_object_put(line);
+}
+
+static void pool_wake_coordinator(Pool *p) {
+        uint64_t one = 1;
+
+        (void) !write(p->wake_fd, &one, sizeof(one));
+}
+
+/* Runs one task to its end. Called and left with the lock held; released while jobs work. */
+static void task_run(Task *t, void *thread) {
+        Pool *p = t->pool;
+        Outcome outcome = {};
+        bool act = true;
+        int r = 0;
+
+        t->state = TASK_PREPARING;
+        pthread_mutex_unlock(&p->lock);
+        t->job.thread = thread;
+        {
+                _cleanup_(log_popp) _unused_ LogField *id =
+                        log_push(FIELD_JOB_ID, "%s", t->job.id);
+                _cleanup_(log_popp) _unused_ LogField *type =
+                        log_push(FIELD_JOB_TYPE, "%s", t->job.type);
+                _cleanup_(log_popp) _unused_ LogField *execution =
+                        log_push(FIELD_EXECUTION_ID, "%s", t->job.execution_id);
+
+                if (t->type->prepare) {
+                        r = t->type->prepare(&t->job, &t->prepared, &outcome);
+                        stop_point("prepare");
+                        pthread_mutex_lock(&p->lock);
+                        act = r == 0 && !t->lost && !t->put_back && !t->abandoned;
+                        if (act) {
+                                t->state = TASK_READY;
+                                pool_wake_coordinator(p);
+                                while (t->state == TASK_READY)
+                                        pthread_cond_wait(&p->work, &p->lock);
+                                act = t->state == TASK_ACTING;
+                        } else if (r == 0) {
+                                outcome.kind = OUTCOME_PUT_BACK;
+                                t->state = TASK_ENDED;
+                        }
+                        pthread_mutex_unlock(&p->lock);
+                } else {
+                        pthread_mutex_lock(&p->lock);
+                        t->state = TASK_ACTING;
+                        pthread_mutex_unlock(&p->lock);
+                }
+                if (act)
+                        r = t->type->act(&t->job, &t->prepared, &outcome);
+        }
+        if (r < 0 && outcome.kind == OUTCOME_DONE) {
+                outcome.kind = OUTCOME_ERROR; /* a function that failed without saying how */
+                error_setf(&outcome.error, t->job.begun ? ERROR_UNKNOWN_OUTCOME : ERROR_TRANSIENT, r,
+                           "internal", "%s", strerror(-r));
+        }
+        pthread_mutex_lock(&p->lock);
+        t->outcome = outcome;
+        t->ended_at = now(CLOCK_REALTIME);
+        if (act || r != 0)
+                t->state = TASK_ENDED;
+        t->has_actor = false;
+        pool_wake_coordinator(p);
+}
+
+static void *actor_main(void *userdata) {
+        Pool *p = userdata;
+        void *thread = NULL;
+        const JobType *made_for = NULL;
+
+        pthread_mutex_lock(&p->lock);
+        for (;;) {
+                Task *t;
+
+                p->n_idle++;
+                while (!p->queue && !p->closing)
+                        pthread_cond_wait(&p->work, &p->lock);
+                p->n_idle--;
+                t = p->queue;
+                if (!t)
+                        break;
+                p->queue = t->next;
+                if (!p->queue)
+                        p->queue_tail = NULL;
+                t->next = NULL;
+
+                if (t->type->thread_new && made_for != t->type) {
+                        _cleanup_(error_done) Error error = ERROR_NULL;
+                        int r;
+
+                        pthread_mutex_unlock(&p->lock);
+                        if (made_for && made_for->thread_free)
+                                made_for->thread_free(thread);
+                        thread = NULL;
+                        r = t->type->thread_new(p->settings, &thread, &error);
+                        pthread_mutex_lock(&p->lock);
+                        made_for = r < 0 ? NULL : t->type;
+                        if (r < 0) {
+                                t->outcome.kind = OUTCOME_ERROR;
+                                error_move(&t->outcome.error, &error);
+                                t->state = TASK_ENDED;
+                                t->ended_at = now(CLOCK_REALTIME);
+                                t->has_actor = false;
+                                pool_wake_coordinator(p);
+                                continue;
+                        }
+                }
+                task_run(t, thread);
+        }
+        p->n_threads--;
+        pthread_cond_broadcast(&p->work);
+        pthread_mutex_unlock(&p->lock);
+        if (made_for && made_for->thread_free)
+                made_for->thread_free(thread);
+        return NULL;
+}
+
+int pool_init(Pool *p, const Settings *settings, unsigned max_threads, Error *ret_error) {
+        pthread_condattr_t attributes;
+
+        *p = (Pool) { .settings = settings, .max_threads = max_threads, .wake_fd = -1 };
+        p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (p->wake_fd < 0)
+                return error_setf(ret_error, ERROR_TRANSIENT, -errno, "resources",
+                                  "cannot make an eventfd: %s", strerror(errno));
+        pthread_mutex_init(&p->lock, NULL);
+        pthread_condattr_init(&attributes);
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        pthread_cond_init(&p->work, &attributes);
+        pthread_condattr_destroy(&attributes);
+        return 0;
+}
+
+bool pool_done(Pool *p, usec_t timeout) {
+        struct timespec until;
+        bool ended;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += (time_t) (timeout / USEC_PER_SEC);
+        pthread_mutex_lock(&p->lock);
+        p->closing = true;
+        pthread_cond_broadcast(&p->work);
+        while (p->n_threads > 0)
+                if (pthread_cond_timedwait(&p->work, &p->lock, &until) == ETIMEDOUT)
+                        break;
+        ended = p->n_threads == 0;
+        pthread_mutex_unlock(&p->lock);
+        if (ended)
+                (void) close(p->wake_fd);
+        return ended;
+}
+
+/* Signals are the coordinator's. */
+static int start_thread(Pool *p) {
+        pthread_attr_t attributes;
+        sigset_t all, before;
+        pthread_t thread;
+        int r;
+
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        pthread_attr_setstacksize(&attributes, 512 * 1024);
+        r = pthread_create(&thread, &attributes, actor_main, p);
+        pthread_attr_destroy(&attributes);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return -r;
+}
+
+int pool_submit(Pool *p, Task *t, Error *ret_error) {
+        int r = 0;
+
+        pthread_mutex_lock(&p->lock);
+        t->has_actor = true;
+        if (p->queue_tail)
+                p->queue_tail->next = t;
+        else
+                p->queue = t;
+        p->queue_tail = t;
+        if (p->n_idle == 0 && p->n_threads < p->max_threads) {
+                r = start_thread(p);
+                if (r == 0)
+                        p->n_threads++;
+        }
+        pthread_cond_signal(&p->work);
+        pthread_mutex_unlock(&p->lock);
+        if (r < 0 && p->n_threads == 0)
+                return error_setf(ret_error, ERROR_TRANSIENT, r, "resources",
+                                  "cannot start a thread: %s", strerror(-r));
+        return 0;
+}
+
+void pool_verdict(Pool *p, Task *t, bool go) {
+        pthread_mutex_lock(&p->lock);
+        t->state = go ? TASK_ACTING : TASK_DROPPED;
+        pthread_cond_broadcast(&p->work);
+        pthread_mutex_unlock(&p->lock);
+}

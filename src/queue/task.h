@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A claimed job on its way through an actor, and the pool of actors. An actor prepares, waits for
+ * the coordinator's begin, acts, and hands the outcome over; it never touches the database. All
+ * fields below "shared" are guarded by the pool's lock. */
+
+#include <pthread.h>
+
+#include "queue/job-type.h"
+
+typedef enum TaskState {
+        TASK_QUEUED,
+        TASK_PREPARING,
+        TASK_READY,  /* prepared: waits for begin */
+        TASK_ACTING,
+        TASK_ENDED,  /* outcome is there: wants to be settled */
+        TASK_DROPPED, /* nothing to settle: begin said no, or the lease is lost before it */
+} TaskState;
+
+typedef struct Pool Pool;
+
+typedef struct Task {
+        Job job;
+        const JobType *type;
+        Prepared prepared;
+        Pool *pool;
+
+        /* shared */
+        TaskState state;
+        bool has_actor;  /* some thread still works on it */
+        bool cancelled;  /* somebody wants it cancelled */
+        bool lost;       /* the lease is somebody else's now */
+        bool abandoned;  /* past its timeout: settled already, only a receipt still counts */
+        bool put_back;   /* stopping: not to be begun any more */
+        unsigned tries;  /* failed settles */
+        Outcome outcome;
+        usec_t ended_at; /* CLOCK_REALTIME */
+        struct Task *next;
+} Task;
+
+struct Pool {
+        pthread_mutex_t lock;
+        pthread_cond_t work; /* actors wait for tasks, and for begin's verdict */
+        int wake_fd;         /* the coordinator waits for ready and ended tasks */
+        const Settings *settings;
+        unsigned max_threads, n_threads, n_idle;
+        bool closing;
+        Task *queue, *queue_tail;
+        /* CLOCK_BOOTTIME until which this worker may begin to send: last acknowledged beat + fence */
+        usec_t fence;
+};
+
+int pool_init(Pool *p, const Settings *settings, unsigned max_threads, Error *ret_error);
+/* Waits up to timeout for actors to end. false: some still act; the process must end by _exit(). */
+bool pool_done(Pool *p, usec_t timeout);
+
+/* Hands a task to the pool: starts a thread where none is idle. */
+int pool_submit(Pool *p, Task *task, Error *ret_error);
+/* The coordinator's verdict on a ready task: go on with act(), or drop it. */
+void pool_verdict(Pool *p, Task *task, bool go);
+
+Task *task_new(Pool *pool, const JobType *type);
+void task_free(Task *task);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A worker: claims jobs, has actors prepare and act, and keeps the record in the database. Its
+ * coordinator runs on the caller's thread, owns the one connection, beats, and answers signals. */
+
+#include "db/db.h"
+#include "queue/engine.h"
+#include "queue/job-type.h"
+
+typedef struct WorkerConfig {
+        const Settings *settings;
+        const char *service; /* name in job_definitions, without prefix */
+        const JobType *const *types;
+        size_t n_types;
+        const char *done_word; /* for STATUS: "published" */
+        /* One bounded step of collecting; sets *ret_more while more is to be collected at once. May
+         * be NULL. state is its own, zero at first. */
+        int (*collect)(Db *db, usec_t timeout, void **state, bool *ret_more, Error *ret_error);
+} WorkerConfig;
+
+typedef struct WorkerCounts {
+        unsigned claimed, completed, retried, failed, held, unconfirmed, put_back, cancelled, lost;
+} WorkerCounts;
+
+/* Works until nothing is due and nobody acts, the budget is spent, or SIGTERM/SIGINT. *db is
+ * replaced when the connection was lost. Errors: the database for good (TRANSIENT, CONFIG); what
+ * happens to single jobs is recorded with them and is no error here. */
+int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const char *worker_id,
+               WorkerCounts *ret_counts, Error *ret_error);
