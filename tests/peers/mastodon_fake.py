@@ -336,6 +336,7 @@ class MastodonFake(Fake):
         """"View server information", version 2: without a token."""
         return Answer.json(200, {
             "domain": f"127.0.0.1:{self.port}", "title": "A fake", "version": self.version,
+            "source_url": "https://github.com/mastodon/mastodon",
             "configuration": {"statuses": {
                 "max_characters": self.max_characters,
                 "characters_reserved_per_url": self.characters_per_url}}})
