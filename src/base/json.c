@@ -16,21 +16,124 @@ static inline void tokener_free(struct json_tokener *t) {
 }
 DEFINE_CLEANUP(struct json_tokener, tokener_free);
 
+static bool is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
+/* The length of the JSON number at s, 0 if it is none. */
+static size_t number_length(const char *s, const char *end) {
+        const char *p = s, *digits;
+
+        if (p < end && *p == '-')
+                p++;
+        digits = p;
+        while (p < end && is_digit(*p))
+                p++;
+        if (p == digits || (*digits == '0' && p > digits + 1))
+                return 0;
+        if (p < end && *p == '.') {
+                digits = ++p;
+                while (p < end && is_digit(*p))
+                        p++;
+                if (p == digits)
+                        return 0;
+        }
+        if (p < end && (*p == 'e' || *p == 'E')) {
+                p++;
+                if (p < end && (*p == '+' || *p == '-'))
+                        p++;
+                digits = p;
+                while (p < end && is_digit(*p))
+                        p++;
+                if (p == digits)
+                        return 0;
+        }
+
+        return (size_t) (p - s);
+}
+
+static size_t word_length(const char *s, const char *end) {
+        static const char *const words[] = { "true", "false", "null" };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                size_t n = strlen(words[i]);
+
+                if ((size_t) (end - s) >= n && memcmp(s, words[i], n) == 0)
+                        return n;
+        }
+
+        return 0;
+}
+
+/* The length of the string at s with its quotes, 0 if it has no end or holds control characters. */
+static size_t string_length(const char *s, const char *end) {
+        for (const char *p = s + 1; p < end && (unsigned char) *p >= 0x20; p++) {
+                if (*p == '"')
+                        return (size_t) (p + 1 - s);
+                if (*p == '\\' && ++p == end)
+                        break;
+        }
+
+        return 0;
+}
+
+/* What json-c lets pass although it is asked to be strict, and would print again: NaN, Infinity,
+ * "1.", "-01", control characters in strings. Where tokens may stand is its business. */
+static int check_tokens(const char *text, size_t length) {
+        const char *end = text + length;
+        size_t depth = 0, n;
+
+        for (const char *p = text; p < end; p += n) {
+                n = 1;
+                switch (*p) {
+                case '[':
+                case '{':
+                        if (++depth > JSON_DEPTH_MAX)
+                                return -E2BIG;
+                        break;
+                case ']':
+                case '}':
+                        if (depth-- == 0)
+                                return -EINVAL;
+                        break;
+                case ' ':
+                case '\t':
+                case '\n':
+                case '\r':
+                case ',':
+                case ':':
+                        break;
+                case '"':
+                        n = string_length(p, end);
+                        break;
+                default:
+                        n = *p == '-' || is_digit(*p) ? number_length(p, end) : word_length(p, end);
+                }
+                if (n == 0)
+                        return -EINVAL;
+        }
+
+        return 0;
+}
+
 int json_parse(const char *text, size_t length, JsonObject **ret) {
         _cleanup_(tokener_freep) struct json_tokener *tokener = NULL;
         _cleanup_(json_unrefp) JsonObject *o = NULL;
         enum json_tokener_error error;
+        int r;
 
-        assert(text);
+        assert(text || length == 0);
         assert(ret);
 
         if (length > JSON_SIZE_MAX)
                 return -E2BIG;
-        /* json-c takes a NUL for the end, and so would not see what follows it. */
-        if (memchr(text, '\0', length))
+        if (length == 0 || !utf8_is_valid(text, length))
                 return -EINVAL;
+        r = check_tokens(text, length);
+        if (r < 0)
+                return r;
 
-        tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
+        tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
         if (!tokener)
                 return -ENOMEM;
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -44,8 +147,6 @@ int json_parse(const char *text, size_t length, JsonObject **ret) {
         } else if (json_tokener_get_parse_end(tokener) != length)
                 return -EINVAL;
 
-        if (error == json_tokener_error_depth)
-                return -E2BIG;
         if (error != json_tokener_success)
                 return -EINVAL;
 

@@ -15,16 +15,19 @@ static inline void json_unref(JsonObject *o) {
 }
 DEFINE_CLEANUP(JsonObject, json_unref);
 
-/* Parses exactly one JSON value of at most 1 MiB and 32 levels. -EINVAL, -E2BIG. */
+/* Parses exactly one JSON value (RFC 8259) of at most 1 MiB and 32 levels; "null" gives NULL.
+ * -EINVAL, -E2BIG, -ENOMEM. */
 int json_parse(const char *text, size_t length, JsonObject **ret);
 
 /* A member of an object, borrowed; NULL where o is no object, the member is absent or null. */
 JsonObject *json_member(JsonObject *o, const char *name);
 /* Follows a path of member names, e.g. json_path(o, "error", "message", NULL). */
 JsonObject *json_path(JsonObject *o, ...) __attribute__((sentinel));
-/* The text of a string member, borrowed; NULL where it is absent, null or no string. */
+/* The text of a string member, borrowed; NULL where it is absent, null, no string or has a NUL
+ * inside. */
 const char *json_string(JsonObject *o, const char *name);
-/* The number of a member (a string of digits counts), or otherwise `missing`. */
+/* The number of a member (a string of digits counts, a fraction does not), or otherwise
+ * `missing`. */
 int64_t json_int64(JsonObject *o, const char *name, int64_t missing);
 bool json_boolean(JsonObject *o, const char *name, bool missing);
 

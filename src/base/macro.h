@@ -19,7 +19,8 @@ typedef uint64_t usec_t;
 #define USEC_PER_DAY (24 * USEC_PER_HOUR)
 #define USEC_INFINITY ((usec_t) UINT64_MAX)
 
-#define _cleanup_(f) __attribute__((cleanup(f)))
+/* "unused": some things are held for their scope alone (clang would warn, gcc does not). */
+#define _cleanup_(f) __attribute__((cleanup(f), unused))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _unused_ __attribute__((unused))
 

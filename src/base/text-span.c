@@ -327,7 +327,7 @@ int text_next_url(const char *s, bool bare, size_t *pos, TextSpan *ret) {
                         }
         }
 
-        *pos = n;
+        *pos = MAX(n, *pos);
         return 0;
 }
 
