@@ -16,6 +16,7 @@ DECLARE
     shared text[];
     j record;
     why text;
+    t timestamptz := clock_timestamp();
 BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
     SELECT * INTO e FROM automapost.engine;
@@ -119,13 +120,12 @@ BEGIN
         IF verdict = 'go' AND begin_number IS NULL THEN
             UPDATE automapost.post_deliveries d
             SET state = 'sending', begin_number = d.begin_number + 1, begin_batch = p_batch,
-                begun_at = clock_timestamp(), lease = item.lease, version = j.version,
+                begun_at = t, lease = item.lease, version = j.version,
                 handle = item.handle, way = item.way,
                 request = COALESCE(CASE WHEN j.state = 'unconfirmed' THEN d.request END, item.request),
                 request_sha256 = encode(sha256(convert_to(item.request ->> 'body', 'UTF8')), 'hex'),
-                first_sent_at = CASE WHEN j.state = 'unconfirmed' THEN d.first_sent_at
-                                ELSE clock_timestamp() END,
-                absent_at = NULL, updated_at = clock_timestamp()
+                first_sent_at = CASE WHEN j.state = 'unconfirmed' THEN d.first_sent_at ELSE t END,
+                absent_at = NULL, updated_at = t
             WHERE d.id = j.delivery
             RETURNING d.begin_number INTO begin_number;
             UPDATE automapost.job_queue q

@@ -126,6 +126,16 @@ BEGIN
     ELSIF outcome = 'timeout' AND d.state = 'sending' AND d.begin_number = item.begin_number THEN
         outcome := 'unknown';
     END IF;
+    -- Bytes that were sent before, with an end that nobody saw: whatever becomes of sending them once
+    -- more, only a receipt ends the doubt.
+    IF d.state = 'sending' AND d.first_sent_at < d.begun_at AND outcome <> 'done' THEN
+        UPDATE automapost.post_deliveries p
+        SET state = 'unconfirmed', lease = NULL, detail = said, updated_at = t
+        WHERE p.id = d.id AND p.begin_number = item.begin_number
+        RETURNING * INTO d;
+        outcome := CASE outcome WHEN 'failed' THEN 'held' WHEN 'wait-token' THEN 'wait-token'
+                   ELSE 'unclear' END;
+    END IF;
     execution_status := CASE WHEN item.outcome = 'timeout' THEN 'timeout'
         WHEN outcome = 'done' THEN 'completed'
         WHEN outcome = 'unsent' THEN 'cancelled' ELSE 'failed' END;
@@ -197,13 +207,14 @@ BEGIN
         UPDATE automapost.post_deliveries p SET cancelled_by = job.cancel_requested_by WHERE p.id = d.id;
         RETURN;
     WHEN 'unclear' THEN
-        IF d.begun_at < t - e.reconcile_limit THEN
+        IF d.first_sent_at < t - e.reconcile_limit THEN
             PERFORM automapost.hold_delivery(job.id, d.id, 'for ' || e.reconcile_limit
                 || ' nobody could tell whether it is published; last: ' || said);
             RETURN;
         END IF;
-        due := GREATEST(item.retry_at, t + automapost.backoff(
-            1 + (extract(epoch FROM t - d.begun_at) / extract(epoch FROM e.retry_base))::bigint));
+        due := GREATEST(item.retry_at, d.begun_at + e.send_deadline + e.reconcile_margin,
+            t + automapost.backoff((log(2, 1 + (extract(epoch FROM t - d.first_sent_at)
+                / extract(epoch FROM e.retry_base)))::bigint)));
         PERFORM automapost.put_back_job(job.id, due, item.class, item.code, said);
         RETURN;
     WHEN 'unknown' THEN

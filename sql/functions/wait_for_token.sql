@@ -20,8 +20,13 @@ BEGIN
     IF current IS DISTINCT FROM item.token_version THEN
         NULL; -- somebody refreshed it already: due at once
     ELSIF s.refresh_failed_at IS NOT NULL AND s.token_version = current THEN
-        PERFORM automapost.fail_delivery(job.id, d.id, COALESCE(s.code, 'reconnect-account'),
-                                         s.detail, NULL);
+        IF d.state = 'unconfirmed' THEN
+            PERFORM automapost.hold_delivery(job.id, d.id,
+                'it may be published, and the account must be reconnected before anybody can look');
+        ELSE
+            PERFORM automapost.fail_delivery(job.id, d.id, COALESCE(s.code, 'reconnect-account'),
+                                             s.detail, NULL);
+        END IF;
         RETURN;
     ELSE
         PERFORM automapost.enqueue('refresh-token',

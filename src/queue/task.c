@@ -142,10 +142,9 @@ static void task_run(Task *t, void *thread) {
                                 while (t->state == TASK_READY)
                                         pthread_cond_wait(&p->work, &p->lock);
                                 act = t->state == TASK_ACTING;
-                        } else if (r == 0) {
-                                outcome.kind = OUTCOME_PUT_BACK;
-                                t->state = TASK_ENDED;
                         }
+                        if (r == 0 && !act && t->state != TASK_DROPPED)
+                                outcome.kind = OUTCOME_PUT_BACK;
                         pthread_mutex_unlock(&p->lock);
                 } else {
                         pthread_mutex_lock(&p->lock);
@@ -161,10 +160,11 @@ static void task_run(Task *t, void *thread) {
                            "internal", "%s", strerror(-r));
         }
         pthread_mutex_lock(&p->lock);
-        t->outcome = outcome;
         t->ended_at = now(CLOCK_REALTIME);
-        if (act || r != 0)
+        if (t->state != TASK_DROPPED) {
+                t->outcome = outcome;
                 t->state = TASK_ENDED;
+        }
         t->has_actor = false;
         pool_wake_coordinator(p);
 }

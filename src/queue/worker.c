@@ -611,10 +611,8 @@ static void worker_put_back_unbegun(Worker *w) {
                 Task *t = w->tasks[i];
 
                 t->put_back = true;
-                if (t->state == TASK_READY) {
-                        t->outcome.kind = OUTCOME_PUT_BACK;
+                if (t->state == TASK_READY)
                         t->state = TASK_ENDED;
-                }
         }
         pthread_cond_broadcast(&w->pool.work);
         pthread_mutex_unlock(&w->pool.lock);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/text.h"
+#include "queries.h"
+#include "queue/migrate.h"
+#include "queue/schema.h"
+
+/* Any constant will do: every automapost-jobs takes the same. ("automapo" as a number.) */
+#define LOCK "SELECT pg_catalog.pg_advisory_xact_lock(7022364301935348847);\n"
+#define AS_OWNER "SET LOCAL ROLE automapost_jobs_owner;\n"
+#define STEP_TIMEOUT (120 * USEC_PER_SEC)
+
+/* One migration that does nothing where it is applied already, whoever runs it, also twice. */
+static int migration_script(const Migration *m, Str *s) {
+        return str_appendf(s,
+                           LOCK AS_OWNER
+                           "DO $migration$\n"
+                           "BEGIN\n"
+                           "    IF EXISTS (SELECT FROM automapost.schema_migrations WHERE version = %" PRId64 ") THEN\n"
+                           "        RETURN;\n"
+                           "    END IF;\n"
+                           "    EXECUTE $sql$\n%s$sql$;\n"
+                           "    INSERT INTO automapost.schema_migrations (version, name, checksum)\n"
+                           "    VALUES (%" PRId64 ", '%s', '%s');\n"
+                           "END\n"
+                           "$migration$;\n",
+                           m->version, m->sql, m->version, m->name, m->checksum);
+}
+
+static int functions_script(const char *binding, Str *s) {
+        return str_appendf(s, LOCK AS_OWNER "SET LOCAL check_function_bodies = off;\n%s\n%s\n", binding,
+                           schema_functions);
+}
+
+char *migrate_print(const char *binding) {
+        _cleanup_(str_done) Str s = {};
+        int r;
+
+        r = str_appendf(&s,
+                        "-- automapost-jobs: the whole schema. Idempotent; psql -v ON_ERROR_STOP=1 -f FILE\n"
+                        "BEGIN;\n" LOCK "%s\nCOMMIT;\n",
+                        schema_bootstrap);
+        for (size_t i = 0; r >= 0 && i < n_schema_migrations; i++) {
+                r = str_append(&s, "\nBEGIN;\n");
+                if (r >= 0)
+                        r = migration_script(&schema_migrations[i], &s);
+                if (r >= 0)
+                        r = str_append(&s, "COMMIT;\n");
+        }
+        if (r >= 0)
+                r = str_append(&s, "\nBEGIN;\n");
+        if (r >= 0)
+                r = functions_script(binding ?: schema_binding, &s);
+        if (r >= 0)
+                r = str_append(&s, "COMMIT;\n");
+        return r < 0 ? NULL : TAKE_PTR(s.data);
+}
+
+static const Migration *migration_find(int64_t version) {
+        for (size_t i = 0; i < n_schema_migrations; i++)
+                if (schema_migrations[i].version == version)
+                        return &schema_migrations[i];
+        return NULL;
+}
+
+static int set_row(MigrationRow *row, int64_t version, const char *name, MigrationState state,
+                   const char *applied_at) {
+        row->version = version;
+        row->state = state;
+        row->name = strdup(name);
+        row->applied_at = applied_at ? strdup(applied_at) : NULL;
+        return row->name && (row->applied_at || !applied_at) ? 0 : -ENOMEM;
+}
+
+int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        _cleanup_free_ char *exists = NULL;
+        size_t n_applied = 0, n = 0;
+        MigrationRow *list;
+        int r;
+
+        r = db_value(db, &query_schema_exists, NULL, STEP_TIMEOUT, &exists, ret_error);
+        if (r < 0)
+                return r;
+        if (streq_ptr(exists, "t")) {
+                r = db_query(db, &query_schema_migrations, NULL, STEP_TIMEOUT, &rows, ret_error);
+                if (r < 0)
+                        return r;
+                n_applied = rows_count(rows);
+        }
+        list = calloc(n_applied + n_schema_migrations, sizeof(MigrationRow));
+        if (!list)
+                return error_oom(ret_error);
+        for (size_t i = 0; i < n_applied && r >= 0; i++) {
+                int64_t version = rows_int64(rows, i, 0, 0);
+                const Migration *known = migration_find(version);
+
+                r = set_row(&list[n++], version, rows_text(rows, i, 1),
+                            !known                                              ? MIGRATION_NEWER
+                            : streq(known->checksum, rows_text(rows, i, 2)) ? MIGRATION_APPLIED
+                                                                                : MIGRATION_CHANGED,
+                            rows_text(rows, i, 3));
+        }
+        for (size_t i = 0; i < n_schema_migrations && r >= 0; i++) {
+                bool applied = false;
+
+                for (size_t k = 0; k < n_applied; k++)
+                        applied = applied || list[k].version == schema_migrations[i].version;
+                if (!applied)
+                        r = set_row(&list[n++], schema_migrations[i].version,
+                                    schema_migrations[i].name, MIGRATION_PENDING, NULL);
+        }
+        if (r < 0) {
+                migration_rows_free(list, n);
+                return error_oom(ret_error);
+        }
+        *ret = list;
+        *ret_n = n;
+        return 0;
+}
+
+void migration_rows_free(MigrationRow *rows, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                free(rows[i].name);
+                free(rows[i].applied_at);
+        }
+        free(rows);
+}
+
+static int check_history(Db *db, Error *ret_error) {
+        MigrationRow *rows = NULL;
+        size_t n = 0;
+        int r;
+
+        r = migrate_status(db, &rows, &n, ret_error);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (rows[i].state == MIGRATION_CHANGED)
+                        r = error_setf(ret_error, ERROR_CONFIG, -EEXIST, "schema",
+                                       "migration %" PRId64 " (%s) was applied with another text than "
+                                       "this binary carries\n"
+                                       "HINT: the database was migrated by another build; use that one",
+                                       rows[i].version, rows[i].name);
+        migration_rows_free(rows, n);
+        return r;
+}
+
+/* A step is applied whole or not at all. */
+static int apply_step(Db *db, const char *name, const char *sql, void (*say)(const char *),
+                      Error *ret_error) {
+        _cleanup_free_ char *transaction = strjoinf("BEGIN;\n%s\nCOMMIT;", sql);
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        int r;
+
+        if (!transaction)
+                return error_oom(ret_error);
+        if (say)
+                say(name);
+        r = db_script(db, name, transaction, STEP_TIMEOUT, &error);
+        if (r < 0)
+                return error_setf(ret_error, error.class, r, error.code, "%s: %s", name, error.message);
+        return 0;
+}
+
+int migrate_apply(Db *db, const char *binding, void (*say)(const char *), Error *ret_error) {
+        _cleanup_(str_done) Str functions = {};
+        int r;
+
+        r = apply_step(db, "roles and schema", schema_bootstrap, say, ret_error);
+        if (r < 0)
+                return r;
+        r = check_history(db, ret_error);
+        for (size_t i = 0; r >= 0 && i < n_schema_migrations; i++) {
+                _cleanup_(str_done) Str s = {};
+
+                if (migration_script(&schema_migrations[i], &s) < 0)
+                        return error_oom(ret_error);
+                r = apply_step(db, schema_migrations[i].name, s.data, say, ret_error);
+        }
+        if (r < 0)
+                return r;
+        if (functions_script(binding ?: schema_binding, &functions) < 0)
+                return error_oom(ret_error);
+        return apply_step(db, "functions and grants", functions.data, say, ret_error);
+}

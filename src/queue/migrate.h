@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Brings a database to the schema that this binary carries. Each migration is applied once, in a
+ * transaction of its own, under an advisory lock; its checksum is kept, and one that was changed
+ * afterwards is refused. Functions, views, grants and the binding are reapplied as a whole. */
+
+#include "db/db.h"
+
+typedef enum MigrationState {
+        MIGRATION_PENDING,
+        MIGRATION_APPLIED,
+        MIGRATION_CHANGED, /* applied, but with another text: somebody edited history */
+        MIGRATION_NEWER,   /* in the database, unknown to this binary */
+} MigrationState;
+
+typedef struct MigrationRow {
+        int64_t version;
+        char *name;
+        MigrationState state;
+        char *applied_at; /* or NULL */
+} MigrationRow;
+
+/* What the database has and what it lacks, by version. */
+int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error);
+void migration_rows_free(MigrationRow *rows, size_t n);
+
+/* Applies what is missing. binding: SQL of another binding file, or NULL for the application's own.
+ * say is called before each step. ERROR_CONFIG where the schema is newer or was changed. */
+int migrate_apply(Db *db, const char *binding, void (*say)(const char *step), Error *ret_error);
+
+/* The same as one idempotent file for psql, on any PostgreSQL of 14 or newer. NULL when memory is
+ * short. */
+char *migrate_print(const char *binding);
