@@ -116,6 +116,100 @@ int check_text(const char *who, const char *text, int64_t count, int64_t max, co
         return 0;
 }
 
+static bool is_word_char(uint32_t c) {
+        return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+               (c >= 0x80 && (c < 0x2000 || c > 0x206f) && !is_blank(c));
+}
+
+/* Comparable forms of a text: with every run of blanks as one space; and what words are made of
+ * alone. */
+static int make_comparable(const char *text, char **ret_collapsed, char **ret_skeleton) {
+        _cleanup_(str_done) Str collapsed = {}, skeleton = {};
+        size_t left = strlen(text), n;
+        bool blank = false;
+        int r;
+
+        r = str_append(&collapsed, "");
+        if (r >= 0)
+                r = str_append(&skeleton, "");
+
+        for (const char *p = text; left > 0 && r >= 0; p += n, left -= n) {
+                uint32_t c = 0;
+                int k = utf8_decode(p, left, &c);
+
+                n = k > 0 ? (size_t) k : 1;
+                if (k > 0 && is_blank(c)) {
+                        blank = true;
+                        continue;
+                }
+                if (blank && collapsed.length > 0)
+                        r = str_append(&collapsed, " ");
+                blank = false;
+                if (r >= 0)
+                        r = str_append_n(&collapsed, p, n);
+                if (r >= 0 && is_word_char(c))
+                        r = str_append_n(&skeleton, p, n);
+        }
+        if (r < 0)
+                return r;
+
+        *ret_collapsed = TAKE_PTR(collapsed.data);
+        *ret_skeleton = TAKE_PTR(skeleton.data);
+        return 0;
+}
+
+/* How many of the words of a text there are, and how many of them another has. */
+static int count_words(const char *text, const char *other, size_t *ret, size_t *ret_common) {
+        size_t left = strlen(text), n, n_words = 0, n_common = 0;
+        _cleanup_(str_done) Str word = {};
+        int r = 0;
+
+        for (const char *p = text;; p += n, left -= n) {
+                uint32_t c = 0;
+                int k = left > 0 ? utf8_decode(p, left, &c) : 0;
+
+                n = k > 0 ? (size_t) k : 1;
+                if (k > 0 && is_word_char(c)) {
+                        r = str_append_n(&word, p, n);
+                        if (r < 0)
+                                return r;
+                        continue;
+                }
+                if (word.length > 0) {
+                        n_words++;
+                        n_common += strstr(other, word.data) != NULL;
+                        word.length = 0;
+                        word.data[0] = '\0';
+                }
+                if (left == 0)
+                        break;
+        }
+
+        *ret = n_words;
+        *ret_common = n_common;
+        return 0;
+}
+
+int compare_texts(const char *shown, const char *sent, Likeness *ret) {
+        _cleanup_free_ char *a = NULL, *a_skeleton = NULL, *b = NULL, *b_skeleton = NULL;
+        size_t n = 0, n_common = 0;
+        int r;
+
+        r = make_comparable(shown, &a, &a_skeleton);
+        if (r >= 0)
+                r = make_comparable(sent, &b, &b_skeleton);
+        if (r >= 0)
+                r = count_words(b, a, &n, &n_common);
+        if (r < 0)
+                return r;
+
+        if (streq(a, b) || (*a_skeleton && streq(a_skeleton, b_skeleton)))
+                *ret = TEXT_SAME;
+        else
+                *ret = n > 0 && n_common * 2 >= n ? TEXT_SIMILAR : TEXT_DIFFERENT;
+        return 0;
+}
+
 const char *usable_id(const char *s, size_t max) {
         size_t n;
 

@@ -41,6 +41,15 @@ bool text_is_blank(const char *s);
 int check_text(const char *who, const char *text, int64_t count, int64_t max, const char *unit,
                Error *ret_error);
 
+/* How a text that a platform shows relates to one that was sent. Platforms trim, mark up and quote
+ * in their own ways: what is merely similar may be ours, and so is never proof of absence. */
+typedef enum Likeness {
+        TEXT_DIFFERENT,
+        TEXT_SIMILAR, /* half of the words */
+        TEXT_SAME,    /* but for blanks, punctuation and markup */
+} Likeness;
+int compare_texts(const char *shown, const char *sent, Likeness *ret); /* -ENOMEM */
+
 /* An id or URL that a platform gave, fit to be stored: NULL if it is absent, longer than max or
  * holds a blank or control character. Borrowed. */
 const char *usable_id(const char *s, size_t max);

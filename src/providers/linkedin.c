@@ -441,16 +441,17 @@ static int linkedin_send(const ProviderContext *c, const Account *account, const
 }
 
 /* Whether an element of the finder's answer is what these bytes became. */
-static int is_ours(JsonObject *element, const char *wanted, usec_t begun) {
+static int compare_element(JsonObject *element, const char *wanted, usec_t begun, Likeness *ret) {
         int64_t created = json_int64(element, "createdAt", json_int64(element, "publishedAt", 0));
         const char *commentary = json_string(element, "commentary");
         _cleanup_free_ char *plain = NULL;
+        int r;
 
+        *ret = TEXT_DIFFERENT;
         if (!commentary || created < (int64_t) ((begun - CLOCK_SLACK) / USEC_PER_MSEC))
                 return 0;
-        if (linkedin_plain_text(commentary, &plain) < 0)
-                return -ENOMEM;
-        return streq(plain, wanted);
+        r = linkedin_plain_text(commentary, &plain);
+        return r < 0 ? r : compare_texts(plain, wanted, ret);
 }
 
 /* Lists the author's newest posts: only an organization's token may. */
@@ -461,6 +462,7 @@ static int linkedin_reconcile(const ProviderContext *c, const Account *account, 
         _cleanup_(json_unrefp) JsonObject *sent = NULL, *body = NULL;
         _cleanup_free_ char *encoded = NULL, *path = NULL, *wanted = NULL;
         JsonObject *elements;
+        bool similar = false;
         LinkedinError said;
         size_t n;
         int r;
@@ -498,11 +500,12 @@ static int linkedin_reconcile(const ProviderContext *c, const Account *account, 
         for (size_t i = 0; i < n; i++) {
                 JsonObject *element = json_object_array_get_idx(elements, i);
                 const char *id = usable_id(json_string(element, "id"), ID_MAX);
+                Likeness likeness;
 
-                r = is_ours(element, wanted, begun);
-                if (r < 0)
+                if (compare_element(element, wanted, begun, &likeness) < 0)
                         return error_oom(ret_error);
-                if (r == 0 || !id)
+                similar = similar || likeness != TEXT_DIFFERENT;
+                if (likeness != TEXT_SAME || !id)
                         continue;
 
                 r = adopt(id, id, ret, ret_error);
@@ -511,6 +514,10 @@ static int linkedin_reconcile(const ProviderContext *c, const Account *account, 
                 *ret_finding = FINDING_SENT;
                 return 0;
         }
+
+        if (similar)
+                return error_setf(ret_error, ERROR_UNKNOWN_OUTCOME, -EREMOTEIO, CODE_UNCONFIRMED,
+                                  "LinkedIn shows a similar post of that time, which may be this");
 
         /* A page full of posts made since says nothing about what came before them. */
         if (n >= FINDER_COUNT)

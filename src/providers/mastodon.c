@@ -264,64 +264,36 @@ int mastodon_plain_text(const char *html, bool link_targets, char **ret) {
         return 0;
 }
 
-/* Comparable forms of a text: with every run of blanks as one space; and letters, digits and what
- * is not ASCII alone, because servers turn *this* into markup and "this" into other quotes. */
-static int make_comparable(const char *text, char **ret_collapsed, char **ret_skeleton) {
-        _cleanup_(str_done) Str collapsed = {}, skeleton = {};
-        _cleanup_free_ char *shortened = NULL;
-        bool blank = false;
-        size_t left, n;
+int mastodon_compare(const char *html, const char *text, Likeness *ret) {
+        _cleanup_free_ char *as_sent = NULL, *stripped = NULL, *as_markup = NULL;
+        Likeness best = TEXT_DIFFERENT;
         int r;
 
-        r = shorten_mentions(text, &shortened);
+        /* Some servers let markup in a post through instead of showing it. */
+        r = shorten_mentions(text, &as_sent);
         if (r >= 0)
-                r = str_append(&collapsed, "");
+                r = mastodon_plain_text(text, false, &stripped);
         if (r >= 0)
-                r = str_append(&skeleton, "");
+                r = shorten_mentions(stripped, &as_markup);
 
-        left = r >= 0 ? strlen(shortened) : 0;
-        for (const char *p = shortened; left > 0 && r >= 0; p += n, left -= n) {
-                uint32_t c = 0;
-                int k = utf8_decode(p, left, &c);
+        for (int targets = 0; targets < 2 && r >= 0; targets++) {
+                _cleanup_free_ char *plain = NULL, *shown = NULL;
 
-                n = k > 0 ? (size_t) k : 1;
-                if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == 0xa0) {
-                        blank = true;
-                        continue;
-                }
-                if (blank && collapsed.length > 0)
-                        r = str_append(&collapsed, " ");
-                blank = false;
+                r = mastodon_plain_text(html, targets == 1, &plain);
                 if (r >= 0)
-                        r = str_append_n(&collapsed, p, n);
-                if (r >= 0 && ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-                               (c >= 0x80 && (c < 0x2000 || c > 0x206f))))
-                        r = str_append_n(&skeleton, p, n);
+                        r = shorten_mentions(plain, &shown);
+                for (int markup = 0; markup < 2 && r >= 0; markup++) {
+                        Likeness likeness = TEXT_DIFFERENT;
+
+                        r = compare_texts(shown, markup == 1 ? as_markup : as_sent, &likeness);
+                        best = MAX(best, likeness);
+                }
         }
         if (r < 0)
                 return r;
 
-        *ret_collapsed = TAKE_PTR(collapsed.data);
-        *ret_skeleton = TAKE_PTR(skeleton.data);
+        *ret = best;
         return 0;
-}
-
-int mastodon_same_text(const char *html, const char *text) {
-        _cleanup_free_ char *wanted = NULL, *wanted_skeleton = NULL;
-        int r;
-
-        r = make_comparable(text, &wanted, &wanted_skeleton);
-        for (int targets = 0; targets < 2 && r >= 0; targets++) {
-                _cleanup_free_ char *plain = NULL, *collapsed = NULL, *skeleton = NULL;
-
-                r = mastodon_plain_text(html, targets == 1, &plain);
-                if (r >= 0)
-                        r = make_comparable(plain, &collapsed, &skeleton);
-                if (r >= 0 &&
-                    (streq(collapsed, wanted) || (*skeleton && streq(skeleton, wanted_skeleton))))
-                        return 1;
-        }
-        return r < 0 ? r : 0;
 }
 
 /* Servers */
@@ -572,16 +544,17 @@ static int read_json(const ProviderContext *c, const Account *account, const cha
 }
 
 /* Whether a status is what these bytes became. */
-static int is_ours(JsonObject *status, JsonObject *sent, usec_t since) {
+static int compare_status(JsonObject *status, JsonObject *sent, usec_t since, Likeness *ret) {
         const char *created = json_string(status, "created_at");
         const char *html = json_string(status, "content");
         usec_t t;
 
+        *ret = TEXT_DIFFERENT;
         if (!created || !html || time_parse_iso8601(created, &t) < 0 || t < since)
                 return 0;
         if (!streq_ptr(json_string(status, "in_reply_to_id"), json_string(sent, "in_reply_to_id")))
                 return 0;
-        return mastodon_same_text(html, json_string(sent, "status"));
+        return mastodon_compare(html, json_string(sent, "status"), ret);
 }
 
 static int mastodon_reconcile(const ProviderContext *c, const Account *account,
@@ -591,6 +564,7 @@ static int mastodon_reconcile(const ProviderContext *c, const Account *account,
         usec_t since = begun > CLOCK_SLACK ? begun - CLOCK_SLACK : 0, oldest;
         _cleanup_free_ char *id = NULL, *path = NULL;
         const char *created;
+        bool similar = false;
         size_t n;
         int r;
 
@@ -620,11 +594,12 @@ static int mastodon_reconcile(const ProviderContext *c, const Account *account,
         n = json_object_array_length(list);
         for (size_t i = 0; i < n; i++) {
                 JsonObject *status = json_object_array_get_idx(list, i);
+                Likeness likeness;
 
-                r = is_ours(status, sent, since);
-                if (r < 0)
+                if (compare_status(status, sent, since, &likeness) < 0)
                         return error_oom(ret_error);
-                if (r == 0)
+                similar = similar || likeness == TEXT_SIMILAR;
+                if (likeness != TEXT_SAME)
                         continue;
                 r = take_status(status, ret, ret_error);
                 if (r < 0)
@@ -632,6 +607,10 @@ static int mastodon_reconcile(const ProviderContext *c, const Account *account,
                 *ret_finding = FINDING_SENT;
                 return 0;
         }
+
+        if (similar)
+                return error_setf(ret_error, ERROR_UNKNOWN_OUTCOME, -EREMOTEIO, CODE_UNCONFIRMED,
+                                  "Mastodon shows a similar post of that time, which may be this");
 
         /* A full page of what was posted since says nothing about what came before it. Servers
          * choose their own page length: any page that ends within the window may be full. */

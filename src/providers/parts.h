@@ -4,7 +4,7 @@
 /* The pure parts of the platforms' files: what needs no network, and what reads the outside's data.
  * Here so that unit tests and fuzz targets can call them; nobody else does. */
 
-#include "provider.h"
+#include "common.h"
 
 /* linkedin.c */
 
@@ -52,7 +52,7 @@ usec_t bluesky_jwt_expiry(const char *jwt);
 int64_t mastodon_count(const char *text, int64_t url_length, bool graphemes);
 /* A status's HTML as text; links as their full address (link_targets), or as they are shown. */
 int mastodon_plain_text(const char *html, bool link_targets, char **ret);
-/* Whether a status's HTML is what became of a text. -ENOMEM. */
-int mastodon_same_text(const char *html, const char *text);
+/* How a status's HTML relates to the text that was sent. -ENOMEM. */
+int mastodon_compare(const char *html, const char *text, Likeness *ret);
 /* Whether a server's description says Mastodon itself, which honours Idempotency-Key. */
 bool mastodon_is_proper(JsonObject *instance);

@@ -62,25 +62,34 @@ static void test_plain_text(_unused_ void **state) {
 
 static const struct {
         const char *html, *text;
-        bool same;
-} same[] = {
-        { "<p>one<br>two</p><p>three</p>", "one\ntwo\n\nthree", true },
-        { "<p>see " URL_HTML "</p>", "see https://example.org/a?b=1&c=2", true },
+        Likeness likeness;
+} likenesses[] = {
+        { "<p>one<br>two</p><p>three</p>", "one\ntwo\n\nthree", TEXT_SAME },
+        { "<p>see " URL_HTML "</p>", "see https://example.org/a?b=1&c=2", TEXT_SAME },
         { "<p>hi <span class=\"h-card\"><a href=\"https://h.example/@al\">@<span>al</span></a>"
           "</span></p>",
-          "hi @al@h.example", true },
-        { "<p>a <b>bold</b> word</p>", "a *bold* word", true },
-        { "<p>\xe2\x80\x9cquoted\xe2\x80\x9d</p>", "\"quoted\"", true },
-        { "<p>:-)</p>", ":-)", true },
-        { "<p>:-)</p>", ":-(", false },
-        { "<p>one</p>", "two", false },
-        { "<p>one</p>", "one more", false },
-        { "", "x", false },
+          "hi @al@h.example", TEXT_SAME },
+        { "<p>a <b>bold</b> word</p>", "a *bold* word", TEXT_SAME },
+        { "Hi <b> & x<br>", "Hi <b> & x", TEXT_SAME }, /* a server that escapes nothing */
+        { "<p>\xe2\x80\x9cquoted\xe2\x80\x9d</p>", "\"quoted\"", TEXT_SAME },
+        { "<p>:-)</p>", ":-)", TEXT_SAME },
+        { "<p>:-)</p>", ":-(", TEXT_DIFFERENT },
+        { "<p>one</p>", "two", TEXT_DIFFERENT },
+        { "<p>one two</p>", "one two three", TEXT_SIMILAR },
+        { "<p>two</p>", "one two three", TEXT_DIFFERENT },
+        { "", "x", TEXT_DIFFERENT },
 };
 
-static void test_same_text(_unused_ void **state) {
-        for (size_t i = 0; i < ELEMENTSOF(same); i++)
-                assert_int_equal(mastodon_same_text(same[i].html, same[i].text), same[i].same);
+static void test_compare(_unused_ void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(likenesses); i++) {
+                Likeness likeness;
+
+                assert_int_equal(mastodon_compare(likenesses[i].html, likenesses[i].text,
+                                                  &likeness),
+                                 0);
+                if (likeness != likenesses[i].likeness)
+                        fail_msg("%s: %d", likenesses[i].html, (int) likeness);
+        }
 }
 
 static void test_is_proper(_unused_ void **state) {
@@ -155,8 +164,8 @@ static void test_prepare(_unused_ void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_count),     cmocka_unit_test(test_plain_text),
-                cmocka_unit_test(test_same_text), cmocka_unit_test(test_is_proper),
+                cmocka_unit_test(test_count),   cmocka_unit_test(test_plain_text),
+                cmocka_unit_test(test_compare), cmocka_unit_test(test_is_proper),
                 cmocka_unit_test(test_prepare),
         };
 
