@@ -128,6 +128,16 @@ BEGIN
 END
 $$;
 
+-- The same for a process that systemd saw end: all the names under which it worked (a worker that
+-- was given up goes on as ID-1, ID-2, …).
+CREATE OR REPLACE FUNCTION automapost.release_process(p_invocation text, p_reason text)
+RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT COALESCE(sum(automapost.release_worker(w.id, p_reason)), 0)::bigint
+    FROM automapost.workers w
+    WHERE w.ended_at IS NULL AND (w.id = p_invocation OR starts_with(w.id, p_invocation || '-'))
+$$;
+
 -- Workers without a beat for longer than the lapse: their jobs are put back by whoever looks.
 CREATE OR REPLACE FUNCTION automapost.rescue_lapsed()
 RETURNS TABLE (worker text, service text, host text, jobs bigint)

@@ -15,7 +15,9 @@ GRANT EXECUTE ON FUNCTION
     automapost.rescue_lapsed(),
     automapost.record_run(text, text, timestamptz, text, jsonb, text),
     automapost.collect_social_media_post(jsonb, bigint),
-    automapost.due_preview(bigint),
+    automapost.preview(text, text[], bigint),
+    automapost.try_undefined_jobs(bigint),
+    automapost.release_process(text, text),
     automapost.mark_missed(bigint),
     automapost.forget_old(bigint)
 TO automapost_jobs_service;

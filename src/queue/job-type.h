@@ -9,7 +9,7 @@
  * Both run on an actor thread, are plain and blocking, and never see the database: input in,
  * outcome out. */
 
-#include <stdatomic.h>
+#include <syslog.h>
 
 #include "base/error.h"
 #include "base/json.h"

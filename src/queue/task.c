@@ -190,7 +190,8 @@ static void *actor_main(void *userdata) {
                         p->queue_tail = NULL;
                 t->next = NULL;
 
-                if (t->type->thread_new && made_for != t->type) {
+                if (t->type->thread_new &&
+                    (!made_for || made_for->thread_new != t->type->thread_new)) {
                         _cleanup_(error_done) Error error = ERROR_NULL;
                         int r;
 

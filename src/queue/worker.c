@@ -21,12 +21,15 @@
 
 #define SETTLE_BATCH 100
 #define SETTLE_TRIES 5
+#define WORKER_ID_SIZE (ID128_SIZE + 12) /* ID, or ID-N after it was given up */
 
 typedef struct Worker {
         const WorkerConfig *config;
         const Engine *engine;
         Db **db;
-        char id[ID128_SIZE];
+        const char *first_id;
+        char id[WORKER_ID_SIZE];
+        unsigned lives; /* how often it was given up and went on */
         char *types; /* as a PostgreSQL array */
         Pool pool;
         Task **tasks; /* every task that is not settled */
@@ -144,7 +147,7 @@ static int worker_was_given_up(Worker *w, Error *ret_error) {
         for (size_t i = 0; i < w->n_tasks; i++)
                 w->tasks[i]->lost = true;
         pthread_mutex_unlock(&w->pool.lock);
-        id128_random(w->id);
+        (void) snprintf(w->id, sizeof(w->id), "%s-%u", w->first_id, ++w->lives);
         return worker_register(w, ret_error);
 }
 
@@ -738,6 +741,7 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 .config = config,
                 .engine = engine,
                 .db = db,
+                .first_id = worker_id,
                 .signal_fd = -1,
                 .budget_ends = now(CLOCK_BOOTTIME) + config->settings->budget_sec * USEC_PER_SEC,
         };

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+#include <sysexits.h>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "base/text.h"
+#include "base/time-util.h"
+#include "jobs/job-types.h"
+#include "queries.h"
+#include "services/service.h"
+
+#define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
+#define QUERY_TIMEOUT (10 * USEC_PER_SEC)
+
+static bool arg_dry_run = false;
+static bool arg_verbose = false;
+
+static void help(const Service *s) {
+        printf("%s [OPTIONS]\n\n"
+               "%s.\n"
+               "Started by %s.timer; by hand it does the same, once.\n\n"
+               "  -h --help     show this help\n"
+               "     --version  show the version\n"
+               "  -n --dry-run  say what would be done, and change nothing\n"
+               "  -v --verbose  log at level debug\n\n"
+               "Settings come from the environment: see automapost config.\n"
+               "Exit status: 0 done or nothing to do, 75 try again later, 78 an operator\n"
+               "must act, 70 a mistake of ours.\n",
+               s->name, s->description, s->name);
+}
+
+/* 1: go on, 0: end well, negative: wrong usage. */
+static int parse_options(const Service *s, int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                { "dry-run", no_argument, NULL, 'n' },
+                { "verbose", no_argument, NULL, 'v' },
+                {},
+        };
+
+        for (int c; (c = getopt_long(argc, argv, "hnv", options, NULL)) >= 0;)
+                switch (c) {
+                case 'h':
+                        help(s);
+                        return 0;
+                case 'V':
+                        printf("%s %s\n", s->name, PROJECT_VERSION);
+                        return 0;
+                case 'n':
+                        arg_dry_run = true;
+                        break;
+                case 'v':
+                        arg_verbose = true;
+                        break;
+                default:
+                        return -EINVAL; /* getopt has said what is wrong */
+                }
+        if (optind < argc) {
+                (void) fprintf(stderr, "%s: takes no argument \"%s\" (see --help)\n", s->name,
+                               argv[optind]);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+/* The name in job_definitions: the unit's without the prefix. */
+static const char *definition_name(const Service *s) {
+        return s->name + strlen("automapost-");
+}
+
+/* Types of other services: what every_other leaves out. */
+static bool is_named_elsewhere(const char *type) {
+        static const char *const named[] = { "social-media-post", "refresh-token" };
+
+        for (size_t i = 0; i < ELEMENTSOF(named); i++)
+                if (streq(named[i], type))
+                        return true;
+        return false;
+}
+
+static size_t service_types(const Service *s, const JobType **ret, size_t max) {
+        size_t n_all, n = 0;
+        const JobType *const *all = job_type_list(&n_all);
+
+        for (size_t i = 0; i < n_all && n < max; i++) {
+                bool wanted = s->other_types && !is_named_elsewhere(all[i]->name);
+
+                for (const char *const *t = s->types; t && *t; t++)
+                        wanted = wanted || streq(*t, all[i]->name);
+                if (wanted)
+                        ret[n++] = all[i];
+        }
+        return n;
+}
+
+static int types_array(const JobType *const *types, size_t n, char **ret) {
+        _cleanup_(str_done) Str s = {};
+
+        if (str_append(&s, "{") < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                if (str_appendf(&s, "%s%s", i == 0 ? "" : ",", types[i]->name) < 0)
+                        return -ENOMEM;
+        if (str_append(&s, "}") < 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(s.data);
+        return 0;
+}
+
+/* Jobs of workers that died unseen: looked for by every tick that has work, so that nothing waits
+ * for cleanup. */
+static int rescue(ServiceContext *c, JsonObject *counts, Error *ret_error) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        int64_t jobs = 0;
+        int r;
+
+        r = db_query(c->db, &query_rescue_lapsed, NULL, QUERY_TIMEOUT, &rows, ret_error);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < rows_count(rows); i++) {
+                jobs += rows_int64(rows, i, 3, 0);
+                log_event(LOG_WARNING, EVENT_RESCUED,
+                          "%s on %s gave no sign of life: put back its %" PRId64 " jobs",
+                          rows_text(rows, i, 1), rows_text(rows, i, 2), rows_int64(rows, i, 3, 0));
+        }
+        return jobs > 0 ? json_set_int64(counts, "rescued", jobs) : 0;
+}
+
+static int preview(ServiceContext *c, const char *types, Error *ret_error) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        int r;
+
+        r = db_query(c->db, &query_preview,
+                     (const char *[]) { definition_name(c->service), types, "100" }, QUERY_TIMEOUT,
+                     &rows, ret_error);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < rows_count(rows); i++)
+                printf("%s\n", rows_text(rows, i, 0));
+        if (rows_count(rows) == 0)
+                printf("Nothing to do.\n");
+        return 0;
+}
+
+static int add_counts(JsonObject *o, const WorkerCounts *n) {
+        const struct {
+                const char *name;
+                unsigned value;
+        } table[] = {
+                { "claimed", n->claimed },     { "completed", n->completed },
+                { "retried", n->retried },     { "failed", n->failed },
+                { "held", n->held },           { "unconfirmed", n->unconfirmed },
+                { "cancelled", n->cancelled }, { "putBack", n->put_back },
+                { "lost", n->lost },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (table[i].value > 0 && json_set_int64(o, table[i].name, table[i].value) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+/* "published 12, retried 1": the counts as words. */
+static char *summary(const Service *s, JsonObject *counts) {
+        _cleanup_(str_done) Str text = {};
+
+        json_object_object_foreach(counts, name, value) {
+                const char *word = streq(name, "completed") && s->done_word ? s->done_word : name;
+
+                if (str_appendf(&text, "%s%s %" PRId64, text.length > 0 ? ", " : "", word,
+                                json_object_get_int64(value)) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(text.data);
+}
+
+/* A run that did something ends with one line and one row. */
+static void record_run(ServiceContext *c, JsonObject *counts, int result, const Error *error) {
+        _cleanup_free_ char *words = summary(c->service, counts);
+        _cleanup_(error_done) Error record_error = ERROR_NULL;
+        _cleanup_free_ char *id = NULL;
+        char started[ISO8601_SIZE];
+
+        if (json_object_object_length(counts) == 0 && result >= 0) {
+                log_debug("Nothing to do");
+                return;
+        }
+        if (result >= 0)
+                log_event(LOG_INFO, EVENT_RUN_FINISHED, "Finished: %s", strnull(words));
+        time_format_iso8601(c->started, started);
+        if (db_is_open(c->db) &&
+            db_value(c->db, &query_record_run,
+                     (const char *[]) { definition_name(c->service), c->worker, started,
+                                        result < 0 ? "failed" : "completed", json_text(counts),
+                                        error->message },
+                     QUERY_TIMEOUT, &id, &record_error) < 0)
+                log_full(LOG_WARNING, NULL, &record_error, "Cannot record this run");
+}
+
+static int drain(ServiceContext *c, const JobType *const *types, size_t n_types, JsonObject *counts,
+                 Error *ret_error) {
+        const WorkerConfig config = {
+                .settings = c->settings,
+                .service = definition_name(c->service),
+                .types = types,
+                .n_types = n_types,
+                .done_word = c->service->done_word ?: "done",
+                .collect = c->service->collect,
+        };
+        WorkerCounts n = {};
+        int r;
+
+        r = worker_run(&config, &c->engine, &c->db, c->worker, &n, ret_error);
+        if (add_counts(counts, &n) < 0 && r >= 0)
+                return error_oom(ret_error);
+        return r;
+}
+
+static int first_question(ServiceContext *c, const char *types, bool *ret_work, Error *ret_error) {
+        _cleanup_(json_unrefp) JsonObject *tick = NULL;
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = db_value(c->db, &query_tick, (const char *[]) { definition_name(c->service), types },
+                     QUERY_TIMEOUT, &text, ret_error);
+        if (r < 0)
+                return r;
+        if (!text || json_parse(text, strlen(text), &tick) < 0)
+                return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "schema",
+                                  "the database's answer to a tick is no JSON");
+        r = engine_parse(tick, &c->engine, ret_error);
+        if (r < 0)
+                return r;
+        r = engine_check_version(&c->engine, ret_error);
+        if (r < 0)
+                return r;
+        if (!json_boolean(tick, "active", false)) {
+                log_info("%s is paused: %s", definition_name(c->service),
+                         json_string(tick, "pausedReason") ?: "not active");
+                *ret_work = false;
+                return 1;
+        }
+        *ret_work = json_boolean(tick, "work", true);
+        return 0;
+}
+
+static int service_run(ServiceContext *c, Error *ret_error) {
+        const JobType *types[32];
+        size_t n_types = service_types(c->service, types, ELEMENTSOF(types));
+        _cleanup_(json_unrefp) JsonObject *counts = json_object_new_object();
+        _cleanup_free_ char *names = NULL;
+        bool work = false;
+        int r;
+
+        if (!counts || types_array(types, n_types, &names) < 0)
+                return error_oom(ret_error);
+        r = db_connect(c->settings->database_url, c->service->name, CONNECT_TIMEOUT, &c->db, ret_error);
+        if (r < 0)
+                return r;
+        r = first_question(c, names, &work, ret_error);
+        if (r != 0)
+                return MIN(r, 0);
+        if (arg_dry_run)
+                return preview(c, names, ret_error);
+
+        if (c->service->run)
+                r = c->service->run(c, counts, ret_error);
+        if (r >= 0 && work)
+                r = rescue(c, counts, ret_error);
+        if (r >= 0 && work && n_types > 0)
+                r = drain(c, types, n_types, counts, ret_error);
+        record_run(c, counts, r, ret_error);
+        return r;
+}
+
+static int log_level_from_string(const char *s) {
+        return streq(s, "debug")     ? LOG_DEBUG
+               : streq(s, "warning") ? LOG_WARNING
+               : streq(s, "error")   ? LOG_ERR
+                                     : LOG_INFO;
+}
+
+int service_main(const Service *service, int argc, char *argv[]) {
+        _cleanup_(settings_done) Settings settings = {};
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        ServiceContext c = { .service = service, .settings = &settings };
+        int r;
+
+        r = parse_options(service, argc, argv);
+        if (r <= 0)
+                return r < 0 ? EX_USAGE : EX_OK;
+
+        log_open();
+        c.started = now(CLOCK_REALTIME);
+        worker_id(c.worker);
+        _cleanup_(log_popp) _unused_ LogField *worker = log_push(FIELD_WORKER, "%s", c.worker);
+
+        r = settings_load(&settings, &error);
+        if (r >= 0) {
+                log_set_max_level(arg_verbose ? LOG_DEBUG : log_level_from_string(settings.log_level));
+                r = service_run(&c, &error);
+        }
+        if (r < 0) {
+                log_full(LOG_ERR, error.class == ERROR_CONFIG ? EVENT_CONFIG_ERROR : NULL, &error,
+                         "%s cannot do its work", service->name);
+                sd_notifyf(0, "STATUS=%s", strnull(error.message));
+        }
+        engine_done(&c.engine);
+        db_free(c.db);
+        return r < 0 ? error_class_to_exit_status(error.class) : EX_OK;
+}

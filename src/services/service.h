@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The frame of every service: options, log, settings, connection, the first question, sd_notify,
+ * exit status. A service file is its table and six lines of main. */
+
+#include "db/db.h"
+#include "queue/worker.h"
+
+typedef struct ServiceContext {
+        const struct Service *service;
+        Settings *settings;
+        Engine engine;
+        Db *db;
+        char worker[33];
+        usec_t started; /* CLOCK_REALTIME */
+} ServiceContext;
+
+typedef struct Service {
+        const char *name;        /* of the binary and its unit: automapost-NAME */
+        const char *description; /* one line, for --help */
+        /* Job types that it drains, NULL at the end; NULL with other_types: every type of this build
+         * that no service names. */
+        const char *const *types;
+        bool other_types;
+        const char *done_word; /* "published" */
+        int (*collect)(Db *db, usec_t timeout, void **state, bool *ret_more, Error *ret_error);
+        /* Work beside the queue, before draining; fills counts (a JSON object's members). May be
+         * NULL. Always runs, also where tick() sees no job. */
+        int (*run)(ServiceContext *c, JsonObject *counts, Error *ret_error);
+} Service;
+
+int service_main(const Service *service, int argc, char *argv[]);
