@@ -9,7 +9,7 @@
 #include "text.h"
 
 static const char base64_digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 
 int base64_encode(const void *data, size_t n, char **ret) {
         const uint8_t *b = data;
@@ -36,8 +36,8 @@ int base64_encode(const void *data, size_t n, char **ret) {
 
                 *to++ = base64_digits[group >> 18];
                 *to++ = base64_digits[group >> 12 & 63];
-                *to++ = have > 1 ? base64_digits[group >> 6 & 63] : '=';
-                *to++ = have > 2 ? base64_digits[group & 63] : '=';
+                *to++ = base64_digits[have > 1 ? group >> 6 & 63 : 64];
+                *to++ = base64_digits[have > 2 ? group & 63 : 64];
         }
         *to = '\0';
 

@@ -43,11 +43,11 @@ typedef uint64_t usec_t;
         })
 
 /* Makes `_cleanup_(funcp) type *x` work for a destructor that takes a pointer and bears NULL. */
-#define DEFINE_CLEANUP(type, func)             \
-        static inline void func##p(type **p) { \
-                if (*p)                        \
-                        func(*p);              \
-        }                                      \
+#define DEFINE_CLEANUP(type, func)                                                      \
+        static inline void func##p(type **p) { /* NOLINT(bugprone-macro-parentheses) */ \
+                if (*p)                                                                 \
+                        func(*p);                                                       \
+        }                                                                               \
         struct _swallow_semicolon_
 
 static inline void freep(void *p) {

@@ -278,7 +278,8 @@ static bool url_at(const char *s, size_t n, size_t i, bool bare, size_t *ret_end
                 end = skip_ipv6(s, host);
                 if (end == host)
                         end = skip_host(s, n, host, false, &last);
-                if (end == host)
+                /* "http://example-.org" is a mistake, not a link to "example". */
+                if (end == host || one_of((uint8_t) s[s[end] == '.' ? end + 1 : end], "-_"))
                         return false;
         } else {
                 if (!bare)
@@ -288,9 +289,9 @@ static bool url_at(const char *s, size_t n, size_t i, bool bare, size_t *ret_end
                         return false;
 
                 end = skip_host(s, n, i, true, &last);
-                /* "first.last@example.org" is an address. */
+                /* "first.last@example.org" is an address, also as "first.last+tag@example.org". */
                 if (last == i || !is_plausible_domain(s + last, end - last) ||
-                    one_of((uint8_t) s[end], "@_-"))
+                    one_of((uint8_t) s[end], "@_-+"))
                         return false;
         }
 
@@ -337,9 +338,28 @@ static bool is_variation_selector(uint32_t c) {
         return (c >= 0xfe00 && c <= 0xfe0f) || (c >= 0xe0100 && c <= 0xe01ef);
 }
 
-/* Zero width (non-)joiners stand inside of words of Persian and of Indic scripts. */
-static bool is_joiner(uint32_t c) {
-        return c == 0x200c || c == 0x200d;
+/* What stands inside of words without being a letter (UAX #31, "medial"): zero width (non-)joiners
+ * in Persian and Indic scripts, · in Catalan, maqaf and geresh in Hebrew, tsheg in Tibetan, ・ in
+ * Japanese. */
+static bool is_medial(uint32_t c) {
+        switch (c) {
+        case 0x00b7:
+        case 0x05be:
+        case 0x05f3:
+        case 0x05f4:
+        case 0x0f0b:
+        case 0x200c:
+        case 0x200d:
+        case 0x30fb:
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* "#http://example.org", "@https://…": the sign belongs to the link. */
+static bool is_scheme(const char *s, size_t end) {
+        return strncmp(s + end, "://", 3) == 0;
 }
 
 static size_t hashtag_end(const char *s, size_t n, size_t i) {
@@ -353,7 +373,7 @@ static size_t hashtag_end(const char *s, size_t n, size_t i) {
 
         for (;; end += k) {
                 c = at(s, n, end, &k);
-                if (is_joiner(c) && end > i) {
+                if (is_medial(c) && end > i) {
                         c = at(s, n, end + k, &m);
                         if (!is_word(c))
                                 break;
@@ -364,7 +384,7 @@ static size_t hashtag_end(const char *s, size_t n, size_t i) {
                 letter = letter || is_letter(c);
         }
 
-        return letter ? end : i;
+        return letter && !is_scheme(s, end) ? end : i;
 }
 
 int text_next_hashtag(const char *s, size_t *pos, TextSpan *ret) {
@@ -416,7 +436,10 @@ static size_t mention_end(const char *s, size_t n, size_t i) {
 
         /* "@josé" is a name that no platform knows, not the mention of "jos". */
         c = at(s, n, end, NULL);
-        return c >= 0x80 && is_spaced_word(c) && !is_variation_selector(c) ? i : end;
+        if (c >= 0x80 && is_spaced_word(c) && !is_variation_selector(c))
+                return i;
+
+        return is_scheme(s, end) ? i : end;
 }
 
 int text_next_mention(const char *s, size_t *pos, TextSpan *ret) {

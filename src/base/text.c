@@ -167,8 +167,10 @@ bool utf8_is_valid(const char *s, size_t n) {
 }
 
 char *utf8_make_valid(const char *s, size_t n, size_t max) {
+        /* How much may stay when an ellipsis must follow, if there is room for one at all. */
+        const char *ellipsis = max >= strlen(ELLIPSIS) ? ELLIPSIS : "";
+        size_t room = max - strlen(ellipsis), length = 0, keep = 0, size;
         _cleanup_free_ char *valid = NULL;
-        size_t length = 0, keep = 0, size;
         uint32_t c;
 
         assert(s || n == 0);
@@ -200,19 +202,13 @@ char *utf8_make_valid(const char *s, size_t n, size_t max) {
                 }
                 memcpy(valid + length, from, k);
                 length += k;
-                /* How much stays if an ellipsis must follow. */
-                if (max >= strlen(ELLIPSIS) && length <= max - strlen(ELLIPSIS))
-                        keep = length;
-                else if (max < strlen(ELLIPSIS) && length <= max)
+                if (length <= room)
                         keep = length;
         }
 
         if (length > max) {
-                length = keep;
-                if (max >= strlen(ELLIPSIS)) {
-                        memcpy(valid + length, ELLIPSIS, strlen(ELLIPSIS));
-                        length += strlen(ELLIPSIS);
-                }
+                memcpy(valid + keep, ellipsis, strlen(ellipsis));
+                length = keep + strlen(ellipsis);
         }
         valid[length] = '\0';
 

@@ -33,7 +33,7 @@ int utf8_decode(const char *s, size_t n, uint32_t *ret);
 /* What s counts as, in each of the ways platforms count. s must be valid UTF-8; -EINVAL if not. */
 int64_t text_count_code_points(const char *s);
 int64_t text_count_utf16(const char *s);
-int64_t text_count_graphemes(const char *s); /* UAX #29 extended grapheme clusters */
+int64_t text_count_graphemes(const char *s); /* UAX #29 extended grapheme clusters; -ENOMEM */
 /* Unicode NFC. -EINVAL, -ENOMEM. */
 int text_nfc(const char *s, char **ret);
 
@@ -46,10 +46,12 @@ typedef struct TextSpan {
 } TextSpan;
 int text_next_url(const char *s, bool bare, size_t *pos, TextSpan *ret);
 /* A hashtag: '#' (or U+FF03) at a word's border, then letters, marks, digits, '_' with at least
- * one that is no digit; the span includes the '#'. 0 = none left, 1 = found. */
+ * one letter, and what stands between letters in some scripts (zero width joiners, '·', …); the
+ * span includes the '#'. 0 = none left, 1 = found. */
 int text_next_hashtag(const char *s, size_t *pos, TextSpan *ret);
 /* A mention '@name' or '@name.host' at a word's border (ASCII letters, digits, '.', '-', '_');
- * the span includes the '@' and ends before trailing punctuation. 0 = none left, 1 = found. */
+ * the span includes the '@' and ends before trailing punctuation, or before a second '@'
+ * ("@name@host"). 0 = none left, 1 = found. */
 int text_next_mention(const char *s, size_t *pos, TextSpan *ret);
 
 /* RFC 4648 base64 with padding. Decode accepts missing padding; -EINVAL for anything else. */

@@ -15,7 +15,7 @@ static void check_formats(usec_t t, usec_t base) {
         assert(r == 0 && *span);
         r = time_format_relative(t, base, &relative);
         assert(r == 0 && *relative);
-        assert(streq(relative, "now") == (t - base < USEC_PER_SEC || base - t < USEC_PER_SEC));
+        assert(streq(relative, "now") == (MAX(t, base) - MIN(t, base) < USEC_PER_SEC));
 }
 
 /* format → parse gives the time back, to the millisecond. */

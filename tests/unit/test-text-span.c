@@ -137,6 +137,10 @@ static void test_url_none(void **state _unused_) {
                 { "http:///example", "" },
                 { "http://.", "" },
                 { "http://-a", "" },
+                /* a mistake, not a link to what is in front of it */
+                { "http://example-.org", "" },
+                { "http://example.-org", "" },
+                { "http://example_.org", "" },
                 { "http://?x", "" },
                 { "http://[nonsense]/", "" },
                 { "http:/example", "" },
@@ -233,6 +237,7 @@ static void test_url_bare(void **state _unused_) {
                 { "first.last@example.org", "" },
                 { "mail.me@example.org, bob@mail.example.org", "" },
                 { "bob@my-site.example.org", "" },
+                { "name.al-last@example.org name.al+last@example.org", "" },
                 { "mailto:bob@example.org", "" },
                 { "@example.org", "" },
                 { "#example.org", "" },
@@ -286,6 +291,7 @@ static void test_hashtag(void **state _unused_) {
                 { "http://example.org/#a", "" },
                 { "http://example.org/x#a", "" },
                 { "C# and F#", "" },
+                { "#http://example.org #https://example.org", "" },
                 { "#\xff"
                   "a",
                   "" },
@@ -329,6 +335,15 @@ static void test_hashtag_unicode(void **state _unused_) {
                 { "#\xe2\x80\x8c"
                   "a",
                   "" },
+                /* Catalan, Hebrew (maqaf, geresh; geresh at the end), Tibetan, Japanese */
+                { "#il\xc2\xb7lusi\xc3\xb3", "#il\xc2\xb7lusi\xc3\xb3" },
+                { "#\xd7\xa2\xd7\x9c\xd6\xbe\xd7\x99", "#\xd7\xa2\xd7\x9c\xd6\xbe\xd7\x99" },
+                { "#\xd7\x9e\xd7\xb4\xd7\x9b \xd7\xb3", "#\xd7\x9e\xd7\xb4\xd7\x9b" },
+                { "#\xd7\x95\xd7\xb3", "#\xd7\x95" },
+                { "#\xe0\xbd\x96\xe0\xbc\x8b\xe0\xbd\xa6",
+                  "#\xe0\xbd\x96\xe0\xbc\x8b\xe0\xbd\xa6" },
+                { "#\xe3\x82\xa2\xe3\x83\xbb\xe3\x82\xa2",
+                  "#\xe3\x82\xa2\xe3\x83\xbb\xe3\x82\xa2" },
                 /* Arabic digits alone are digits */
                 { "#\xd9\xa1\xd9\xa2", "" },
                 /* emoji in front, behind, instead */
@@ -383,6 +398,7 @@ static void test_mention(void **state _unused_) {
                 { "https://example.social/@bob", "" },
                 { "@bob@example.social", "@bob" },
                 { "@bob:", "@bob" },
+                { "@http://example.org", "" },
                 { "@bob/x", "@bob" },
                 { "\xff@bob\xff", "@bob" },
         };
