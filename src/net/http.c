@@ -487,13 +487,18 @@ int http_perform(Http *h, const HttpRequest *request, HttpResponse *ret, Error *
         set_options(&c, headers, error_text, c.deadline - start);
 
         code = curl_easy_perform(h->curl);
-        if (code == CURLE_OK || (c.answered && !c.no_memory && (c.too_large || request->writes))) {
+
+        /* A connection that ends within the headers is no error to libcurl; to us it is no answer.
+         * A body that was cut after them is one, where it is the status that matters. */
+        if (c.answered && !c.no_memory && (code == CURLE_OK || c.too_large || request->writes)) {
                 if (request->writes)
                         stop_point("answer-read");
                 r = call_finish(&c, ret, ret_error);
         } else
                 r = call_failed(&c, code, host,
-                                isempty(error_text) ? curl_easy_strerror(code) : error_text,
+                                code == CURLE_OK      ? "the answer was cut off"
+                                : isempty(error_text) ? curl_easy_strerror(code)
+                                                      : error_text,
                                 ret_error);
 
         /* Leaves no pointer to this call's memory in the handle; connections stay. */
