@@ -6,6 +6,7 @@
  * whether the record is there can be read by anyone, for ever. swapRecord null makes the server
  * refuse to write over another record, should two posts ever have the same key. */
 
+#include <assert.h>
 #include <errno.h>
 
 #include "base/time-util.h"
@@ -557,6 +558,7 @@ static int bluesky_prepare(const ProviderContext *c, const Account *account, con
         r = find_repo(c, account, &repo, ret_error);
         if (r < 0)
                 return r;
+        assert(repo);
         r = make_record(c, account, post, &record, ret_error);
         if (r < 0)
                 return r;
@@ -817,6 +819,7 @@ static int bluesky_refresh(const ProviderContext *c, const Account *account, Tok
         r = find_repo(c, account, &repo, ret_error);
         if (r < 0)
                 return r;
+        assert(repo);
         r = find_server(c, account, repo, &server, ret_error);
         if (r < 0)
                 return r;

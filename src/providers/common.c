@@ -158,55 +158,80 @@ static int make_comparable(const char *text, char **ret_collapsed, char **ret_sk
         return 0;
 }
 
-/* How many of the words of a text there are, and how many of them another has. */
-static int count_words(const char *text, const char *other, size_t *ret, size_t *ret_common) {
-        size_t left = strlen(text), n, n_words = 0, n_common = 0;
-        _cleanup_(str_done) Str word = {};
-        int r = 0;
+/* The words of a text, with a space before, between and after them. */
+static int list_words(const char *text, char **ret) {
+        size_t left = strlen(text), n;
+        _cleanup_(str_done) Str s = {};
+        bool inside = false;
+        int r;
 
-        for (const char *p = text;; p += n, left -= n) {
+        r = str_append(&s, " ");
+        for (const char *p = text; left > 0 && r >= 0; p += n, left -= n) {
                 uint32_t c = 0;
-                int k = left > 0 ? utf8_decode(p, left, &c) : 0;
+                int k = utf8_decode(p, left, &c);
+                bool word = k > 0 && is_word_char(c);
 
                 n = k > 0 ? (size_t) k : 1;
-                if (k > 0 && is_word_char(c)) {
-                        r = str_append_n(&word, p, n);
-                        if (r < 0)
-                                return r;
-                        continue;
-                }
-                if (word.length > 0) {
-                        n_words++;
-                        n_common += strstr(other, word.data) != NULL;
-                        word.length = 0;
-                        word.data[0] = '\0';
-                }
-                if (left == 0)
-                        break;
+                if (word)
+                        r = str_append_n(&s, p, n);
+                else if (inside)
+                        r = str_append(&s, " ");
+                inside = word;
         }
+        if (r >= 0 && inside)
+                r = str_append(&s, " ");
+        if (r < 0)
+                return r;
 
-        *ret = n_words;
-        *ret_common = n_common;
+        *ret = TAKE_PTR(s.data);
         return 0;
+}
+
+/* Whether shown has at least half of the words of sent. */
+static int is_similar(const char *shown, const char *sent) {
+        _cleanup_free_ char *there = NULL, *words = NULL;
+        size_t n = 0, n_common = 0;
+        char *end;
+        int r;
+
+        r = list_words(shown, &there);
+        if (r >= 0)
+                r = list_words(sent, &words);
+        if (r < 0)
+                return r;
+
+        for (char *p = words; p[1]; p = end) {
+                char after;
+
+                end = strchr(p + 1, ' ');
+                after = end[1];
+                end[1] = '\0';
+                n++;
+                n_common += strstr(there, p) != NULL;
+                end[1] = after;
+        }
+        return n > 0 && n_common * 2 >= n;
 }
 
 int compare_texts(const char *shown, const char *sent, Likeness *ret) {
         _cleanup_free_ char *a = NULL, *a_skeleton = NULL, *b = NULL, *b_skeleton = NULL;
-        size_t n = 0, n_common = 0;
         int r;
 
         r = make_comparable(shown, &a, &a_skeleton);
         if (r >= 0)
                 r = make_comparable(sent, &b, &b_skeleton);
-        if (r >= 0)
-                r = count_words(b, a, &n, &n_common);
         if (r < 0)
                 return r;
 
-        if (streq(a, b) || (*a_skeleton && streq(a_skeleton, b_skeleton)))
+        if (streq(a, b) || (*a_skeleton && streq(a_skeleton, b_skeleton))) {
                 *ret = TEXT_SAME;
-        else
-                *ret = n > 0 && n_common * 2 >= n ? TEXT_SIMILAR : TEXT_DIFFERENT;
+                return 0;
+        }
+
+        r = is_similar(a, b);
+        if (r < 0)
+                return r;
+        *ret = r > 0 ? TEXT_SIMILAR : TEXT_DIFFERENT;
         return 0;
 }
 

@@ -7,6 +7,7 @@
  * 201 is the post, 422 names it. An organization's posts can be listed instead; comments neither.
  */
 
+#include <assert.h>
 #include <errno.h>
 
 #include "base/time-util.h"
@@ -322,6 +323,7 @@ static int linkedin_prepare(_unused_ const ProviderContext *c, const Account *ac
         r = make_author(account, &author, ret_error);
         if (r < 0)
                 return r;
+        assert(author);
 
         if (post->kind == KIND_COMMENT) {
                 if (!usable_id(post->parent_remote_id, ID_MAX))

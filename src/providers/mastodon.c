@@ -210,7 +210,7 @@ static const char *tag_end(const char *p) {
 
         for (; *p; p++)
                 if (quote)
-                        quote = *p == quote ? 0 : quote;
+                        quote = (char) (*p == quote ? 0 : quote);
                 else if (*p == '"' || *p == '\'')
                         quote = *p;
                 else if (*p == '>')
