@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <assert.h>
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -356,6 +357,7 @@ int db_value(Db *db, const Query *query, const char *const *params, usec_t timeo
         r = db_query(db, query, params, timeout, &rows, ret_error);
         if (r < 0)
                 return r;
+        assert(rows);
         if (rows_count(rows) != 1 || PQnfields(rows->result) != 1)
                 return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "shape",
                                   "%s answered %zu rows of %d columns instead of one value",

@@ -20,8 +20,9 @@ int account_from_input(const Job *job, Account *ret, Error *ret_error) {
         };
 
         if (!a.id || !a.provider || !a.remote_id)
-                return error_setf(ret_error, ERROR_PERMANENT, -EINVAL, CODE_ACCOUNT_INVALID,
-                                  "the account lacks its id, its provider or its id at the provider");
+                return error_setf(
+                        ret_error, ERROR_PERMANENT, -EINVAL, CODE_ACCOUNT_INVALID,
+                        "the account lacks its id, its provider or its id at the provider");
         if (expires && time_parse_iso8601(expires, &a.expires_at) < 0)
                 a.expires_at = 0;
         *ret = a;
@@ -33,8 +34,9 @@ int provider_of_account(const Job *job, const Account *account, const Provider *
         const Provider *p = provider_find(account->provider);
 
         if (!p)
-                return error_setf(ret_error, ERROR_PERMANENT, -EOPNOTSUPP, CODE_UNSUPPORTED_PLATFORM,
-                                  "nothing can be published to %s", account->provider);
+                return error_setf(ret_error, ERROR_PERMANENT, -EOPNOTSUPP,
+                                  CODE_UNSUPPORTED_PLATFORM, "nothing can be published to %s",
+                                  account->provider);
         *ret = streq(job->settings->providers, "sandbox") ? provider_sandbox() : p;
         return 0;
 }
@@ -48,7 +50,7 @@ static bool check_may_send(void *userdata) {
 ProviderContext provider_context(const Job *job) {
         http_set_deadline(job->thread, job->deadline);
         http_set_check(job->thread, check_may_send, (void *) (uintptr_t) job);
-        return (ProviderContext) { .http = job->thread, .settings = job->settings };
+        return (ProviderContext){ .http = job->thread, .settings = job->settings };
 }
 
 int http_process_init(const Settings *settings, Error *ret_error) {

@@ -49,7 +49,7 @@ static int request_from_json(JsonObject *o, Request *ret, Error *ret_error) {
                 return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "input",
                                   "the stored request names the way \"%s\"", way);
         *ret = q;
-        q = (Request) {};
+        q = (Request){};
         return 0;
 }
 
@@ -66,7 +66,7 @@ static int prepared_from_request(const Request *q, Prepared *ret, Error *ret_err
             json_set_string(p.request, "body", q->body) < 0)
                 return error_oom(ret_error);
         *ret = p;
-        p = (Prepared) {};
+        p = (Prepared){};
         return 0;
 }
 
@@ -189,7 +189,8 @@ static int social_media_post_prepare(Job *job, Prepared *ret_prepared, Outcome *
         if (r >= 0)
                 r = prepared_from_request(&request, ret_prepared, &error);
         if (r < 0) {
-                job_log(job, LOG_INFO, "%s is not asked: %s", provider->title, strnull(error.message));
+                job_log(job, LOG_INFO, "%s is not asked: %s", provider->title,
+                        strnull(error.message));
                 return outcome_failure(provider, &account, r, &error, ret_outcome);
         }
         return 0;

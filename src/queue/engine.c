@@ -39,13 +39,13 @@ int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error) {
         if (!e.lowest_binary)
                 return error_oom(ret_error);
         *ret = e;
-        e = (Engine) {};
+        e = (Engine){};
         return 0;
 }
 
 void engine_done(Engine *e) {
         free(e->lowest_binary);
-        *e = (Engine) {};
+        *e = (Engine){};
 }
 
 /* Compares "1.2.3" by numbers. */
@@ -70,9 +70,10 @@ int engine_check_version(const Engine *e, Error *ret_error) {
                                   "HINT: run automapost migrate",
                                   e->schema, LOWEST_SCHEMA);
         if (version_compare(PROJECT_VERSION, e->lowest_binary) < 0)
-                return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "schema",
-                                  "the database's schema needs automapost-jobs %s or newer, this is %s\n"
-                                  "HINT: upgrade the package on this host",
-                                  e->lowest_binary, PROJECT_VERSION);
+                return error_setf(
+                        ret_error, ERROR_CONFIG, -EPROTO, "schema",
+                        "the database's schema needs automapost-jobs %s or newer, this is %s\n"
+                        "HINT: upgrade the package on this host",
+                        e->lowest_binary, PROJECT_VERSION);
         return 0;
 }

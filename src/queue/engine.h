@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What every host agrees on: the row automapost.engine, as the first question of a tick brings it. */
+/* What every host agrees on: the row automapost.engine, as the first question of a tick brings it.
+ */
 
 #include "base/error.h"
 #include "base/json.h"

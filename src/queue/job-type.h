@@ -30,10 +30,11 @@ typedef enum OutcomeKind {
 typedef struct Outcome {
         OutcomeKind kind;
         Error error;
-        JsonObject *result;  /* kept with the job; may be NULL */
-        JsonObject *receipt; /* proof that the world took it: recorded whatever happens to the job */
-        JsonObject *tokens;  /* for the application's table alone */
-        const char *limit_scope;   /* with ERROR_RATE_LIMITED: "account" or "provider" */
+        JsonObject *result; /* kept with the job; may be NULL */
+        JsonObject
+                *receipt;   /* proof that the world took it: recorded whatever happens to the job */
+        JsonObject *tokens; /* for the application's table alone */
+        const char *limit_scope; /* with ERROR_RATE_LIMITED: "account" or "provider" */
 } Outcome;
 void outcome_done(Outcome *o);
 
@@ -48,17 +49,17 @@ void prepared_done(Prepared *p);
 typedef struct Job {
         char *id, *execution_id, *type;
         int64_t lease, attempt;
-        bool reconcile;          /* the outcome of an earlier send is unknown; input has its request */
-        bool begun;              /* under this lease */
+        bool reconcile; /* the outcome of an earlier send is unknown; input has its request */
+        bool begun;     /* under this lease */
         int64_t begin_number;
-        usec_t deadline;         /* CLOCK_BOOTTIME: timeout_ms after the claim */
-        usec_t started_at;       /* CLOCK_REALTIME */
+        usec_t deadline;   /* CLOCK_BOOTTIME: timeout_ms after the claim */
+        usec_t started_at; /* CLOCK_REALTIME */
         JsonObject *input;
-        JsonObject *logs;        /* lines for job_logs */
+        JsonObject *logs; /* lines for job_logs */
         const Settings *settings;
-        void *thread;            /* whatever .thread_new made for this actor */
+        void *thread;                            /* whatever .thread_new made for this actor */
         bool (*may_send)(const struct Job *job); /* asked right before the first byte */
-        struct Task *task;       /* the worker's own */
+        struct Task *task;                       /* the worker's own */
 } Job;
 
 /* One line to the journal and, with the job, to job_logs. level: LOG_ERR … LOG_DEBUG. Secrets of

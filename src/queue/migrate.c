@@ -15,34 +15,37 @@
 
 /* One migration that does nothing where it is applied already, whoever runs it, also twice. */
 static int migration_script(const Migration *m, Str *s) {
-        return str_appendf(s,
-                           LOCK AS_OWNER
-                           "DO $migration$\n"
-                           "BEGIN\n"
-                           "    IF EXISTS (SELECT FROM automapost.schema_migrations WHERE version = %" PRId64 ") THEN\n"
-                           "        RETURN;\n"
-                           "    END IF;\n"
-                           "    EXECUTE $sql$\n%s$sql$;\n"
-                           "    INSERT INTO automapost.schema_migrations (version, name, checksum)\n"
-                           "    VALUES (%" PRId64 ", '%s', '%s');\n"
-                           "END\n"
-                           "$migration$;\n",
-                           m->version, m->sql, m->version, m->name, m->checksum);
+        return str_appendf(
+                s,
+                LOCK AS_OWNER
+                "DO $migration$\n"
+                "BEGIN\n"
+                "    IF EXISTS (SELECT FROM automapost.schema_migrations WHERE version = %" PRId64
+                ") THEN\n"
+                "        RETURN;\n"
+                "    END IF;\n"
+                "    EXECUTE $sql$\n%s$sql$;\n"
+                "    INSERT INTO automapost.schema_migrations (version, name, checksum)\n"
+                "    VALUES (%" PRId64 ", '%s', '%s');\n"
+                "END\n"
+                "$migration$;\n",
+                m->version, m->sql, m->version, m->name, m->checksum);
 }
 
 static int functions_script(const char *binding, Str *s) {
-        return str_appendf(s, LOCK AS_OWNER "SET LOCAL check_function_bodies = off;\n%s\n%s\n", binding,
-                           schema_functions);
+        return str_appendf(s, LOCK AS_OWNER "SET LOCAL check_function_bodies = off;\n%s\n%s\n",
+                           binding, schema_functions);
 }
 
 char *migrate_print(const char *binding) {
         _cleanup_(str_done) Str s = {};
         int r;
 
-        r = str_appendf(&s,
-                        "-- automapost-jobs: the whole schema. Idempotent; psql -v ON_ERROR_STOP=1 -f FILE\n"
-                        "BEGIN;\n" LOCK "%s\nCOMMIT;\n",
-                        schema_bootstrap);
+        r = str_appendf(
+                &s,
+                "-- automapost-jobs: the whole schema. Idempotent; psql -v ON_ERROR_STOP=1 -f FILE\n"
+                "BEGIN;\n" LOCK "%s\nCOMMIT;\n",
+                schema_bootstrap);
         for (size_t i = 0; r >= 0 && i < n_schema_migrations; i++) {
                 r = str_append(&s, "\nBEGIN;\n");
                 if (r >= 0)
@@ -99,9 +102,9 @@ int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error) 
                 const Migration *known = migration_find(version);
 
                 r = set_row(&list[n++], version, rows_text(rows, i, 1),
-                            !known                                              ? MIGRATION_NEWER
+                            !known                                          ? MIGRATION_NEWER
                             : streq(known->checksum, rows_text(rows, i, 2)) ? MIGRATION_APPLIED
-                                                                                : MIGRATION_CHANGED,
+                                                                            : MIGRATION_CHANGED,
                             rows_text(rows, i, 3));
         }
         for (size_t i = 0; i < n_schema_migrations && r >= 0; i++) {
@@ -138,11 +141,12 @@ static int check_history(Db *db, Error *ret_error) {
         r = migrate_status(db, &rows, &n, ret_error);
         for (size_t i = 0; r >= 0 && i < n; i++)
                 if (rows[i].state == MIGRATION_CHANGED)
-                        r = error_setf(ret_error, ERROR_CONFIG, -EEXIST, "schema",
-                                       "migration %" PRId64 " (%s) was applied with another text than "
-                                       "this binary carries\n"
-                                       "HINT: the database was migrated by another build; use that one",
-                                       rows[i].version, rows[i].name);
+                        r = error_setf(
+                                ret_error, ERROR_CONFIG, -EEXIST, "schema",
+                                "migration %" PRId64 " (%s) was applied with another text than "
+                                "this binary carries\n"
+                                "HINT: the database was migrated by another build; use that one",
+                                rows[i].version, rows[i].name);
         migration_rows_free(rows, n);
         return r;
 }
@@ -160,7 +164,8 @@ static int apply_step(Db *db, const char *name, const char *sql, void (*say)(con
                 say(name);
         r = db_script(db, name, transaction, STEP_TIMEOUT, &error);
         if (r < 0)
-                return error_setf(ret_error, error.class, r, error.code, "%s: %s", name, error.message);
+                return error_setf(ret_error, error.class, r, error.code, "%s: %s", name,
+                                  error.message);
         return 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "queue/settle.h"
 #include "base/codes.h"
 #include "base/text.h"
 #include "base/time-util.h"
-#include "queue/settle.h"
 
 #define MESSAGE_MAX 600
 
@@ -37,9 +37,9 @@ static const char *outcome_of_error(const Task *t) {
 
 const char *settle_outcome(const Task *t) {
         static const char *const words[_OUTCOME_MAX] = {
-                [OUTCOME_DONE] = "done",       [OUTCOME_WAIT_TOKEN] = "wait-token",
-                [OUTCOME_ABSENT] = "absent",   [OUTCOME_UNCLEAR] = "unclear",
-                [OUTCOME_HELD] = "held",       [OUTCOME_PUT_BACK] = "put-back",
+                [OUTCOME_DONE] = "done",     [OUTCOME_WAIT_TOKEN] = "wait-token",
+                [OUTCOME_ABSENT] = "absent", [OUTCOME_UNCLEAR] = "unclear",
+                [OUTCOME_HELD] = "held",     [OUTCOME_PUT_BACK] = "put-back",
         };
 
         return t->outcome.kind == OUTCOME_ERROR ? outcome_of_error(t) : words[t->outcome.kind];
@@ -84,19 +84,21 @@ JsonObject *settle_item(const Task *t, const char *outcome, const Error *error) 
                 return NULL;
         if (e->class != ERROR_NONE &&
             (json_set_string(o, "class", error_class_to_string(e->class)) < 0 ||
-             json_set_string(o, "code", e->code) < 0 || json_set_string(o, "message", message) < 0 ||
+             json_set_string(o, "code", e->code) < 0 ||
+             json_set_string(o, "message", message) < 0 ||
              set_time(o, "retry_at", e->retry_at) < 0))
                 return NULL;
-        if (t->outcome.limit_scope &&
-            json_set_string(o, "limit_scope", t->outcome.limit_scope) < 0)
+        if (t->outcome.limit_scope && json_set_string(o, "limit_scope", t->outcome.limit_scope) < 0)
                 return NULL;
         if (json_set_string(o, "token_version",
-                            json_string(json_member(t->job.input, "account"), "tokenVersion")) < 0 ||
+                            json_string(json_member(t->job.input, "account"), "tokenVersion")) <
+                    0 ||
             (delivery && json_set_string(o, "delivery_id", delivery) < 0) ||
             (t->job.begun && json_set_int64(o, "begin_number", t->job.begin_number) < 0) ||
             set_object(o, "result", t->outcome.result) < 0 ||
             set_object(o, "receipt", t->outcome.receipt) < 0 ||
-            set_object(o, "tokens", t->outcome.tokens) < 0 || set_object(o, "logs", t->job.logs) < 0)
+            set_object(o, "tokens", t->outcome.tokens) < 0 ||
+            set_object(o, "logs", t->job.logs) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }

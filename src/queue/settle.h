@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What the worker says of a task: the one place where an Outcome becomes the words of settle_jobs. */
+/* What the worker says of a task: the one place where an Outcome becomes the words of settle_jobs.
+ */
 
 #include "queue/task.h"
 

@@ -17,18 +17,18 @@ void outcome_done(Outcome *o) {
         json_object_put(o->result);
         json_object_put(o->receipt);
         json_object_put(o->tokens);
-        *o = (Outcome) {};
+        *o = (Outcome){};
 }
 
 void prepared_done(Prepared *p) {
         free(p->handle);
         free(p->way);
         json_object_put(p->request);
-        *p = (Prepared) {};
+        *p = (Prepared){};
 }
 
-/* Asked right before the first byte, on the actor's thread: the beats of a worker that may have been
- * given up are old, and then it sends nothing. */
+/* Asked right before the first byte, on the actor's thread: the beats of a worker that may have
+ * been given up are old, and then it sends nothing. */
 static bool task_may_send(const Job *job) {
         const Task *t = job->task;
         bool may;
@@ -98,10 +98,10 @@ void job_log(Job *job, int level, const char *format, ...) {
                 return;
         time_format_iso8601(now(CLOCK_REALTIME), at);
         if (json_set_string(line, "level",
-                            level <= LOG_ERR             ? "error"
-                                    : level == LOG_WARNING ? "warn"
-                                    : level == LOG_DEBUG   ? "debug"
-                                                           : "info") < 0 ||
+                            level <= LOG_ERR       ? "error"
+                            : level == LOG_WARNING ? "warn"
+                            : level == LOG_DEBUG   ? "debug"
+                                                   : "info") < 0 ||
             json_set_string(line, "message", clean) < 0 || json_set_string(line, "at", at) < 0 ||
             json_object_array_add(job->logs, line) < 0)
                 json_object_put(line);
@@ -124,8 +124,7 @@ static void task_run(Task *t, void *thread) {
         pthread_mutex_unlock(&p->lock);
         t->job.thread = thread;
         {
-                _cleanup_(log_popp) _unused_ LogField *id =
-                        log_push(FIELD_JOB_ID, "%s", t->job.id);
+                _cleanup_(log_popp) _unused_ LogField *id = log_push(FIELD_JOB_ID, "%s", t->job.id);
                 _cleanup_(log_popp) _unused_ LogField *type =
                         log_push(FIELD_JOB_TYPE, "%s", t->job.type);
                 _cleanup_(log_popp) _unused_ LogField *execution =
@@ -156,8 +155,8 @@ static void task_run(Task *t, void *thread) {
         }
         if (r < 0 && outcome.kind == OUTCOME_DONE) {
                 outcome.kind = OUTCOME_ERROR; /* a function that failed without saying how */
-                error_setf(&outcome.error, t->job.begun ? ERROR_UNKNOWN_OUTCOME : ERROR_TRANSIENT, r,
-                           "internal", "%s", strerror(-r));
+                error_setf(&outcome.error, t->job.begun ? ERROR_UNKNOWN_OUTCOME : ERROR_TRANSIENT,
+                           r, "internal", "%s", strerror(-r));
         }
         pthread_mutex_lock(&p->lock);
         t->ended_at = now(CLOCK_REALTIME);
@@ -225,7 +224,7 @@ static void *actor_main(void *userdata) {
 int pool_init(Pool *p, const Settings *settings, unsigned max_threads, Error *ret_error) {
         pthread_condattr_t attributes;
 
-        *p = (Pool) { .settings = settings, .max_threads = max_threads, .wake_fd = -1 };
+        *p = (Pool){ .settings = settings, .max_threads = max_threads, .wake_fd = -1 };
         p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (p->wake_fd < 0)
                 return error_setf(ret_error, ERROR_TRANSIENT, -errno, "resources",

@@ -12,9 +12,9 @@
 typedef enum TaskState {
         TASK_QUEUED,
         TASK_PREPARING,
-        TASK_READY,  /* prepared: waits for begin */
+        TASK_READY, /* prepared: waits for begin */
         TASK_ACTING,
-        TASK_ENDED,  /* outcome is there: wants to be settled */
+        TASK_ENDED,   /* outcome is there: wants to be settled */
         TASK_DROPPED, /* nothing to settle: begin said no, or the lease is lost before it */
 } TaskState;
 
@@ -28,12 +28,12 @@ typedef struct Task {
 
         /* shared */
         TaskState state;
-        bool has_actor;  /* some thread still works on it */
-        bool cancelled;  /* somebody wants it cancelled */
-        bool lost;       /* the lease is somebody else's now */
-        bool abandoned;  /* past its timeout: settled already, only a receipt still counts */
-        bool put_back;   /* stopping: not to be begun any more */
-        unsigned tries;  /* failed settles */
+        bool has_actor; /* some thread still works on it */
+        bool cancelled; /* somebody wants it cancelled */
+        bool lost;      /* the lease is somebody else's now */
+        bool abandoned; /* past its timeout: settled already, only a receipt still counts */
+        bool put_back;  /* stopping: not to be begun any more */
+        unsigned tries; /* failed settles */
         Outcome outcome;
         usec_t ended_at; /* CLOCK_REALTIME */
         struct Task *next;
@@ -47,7 +47,8 @@ struct Pool {
         unsigned max_threads, n_threads, n_idle;
         bool closing;
         Task *queue, *queue_tail;
-        /* CLOCK_BOOTTIME until which this worker may begin to send: last acknowledged beat + fence */
+        /* CLOCK_BOOTTIME until which this worker may begin to send: last acknowledged beat + fence
+         */
         usec_t fence;
 };
 

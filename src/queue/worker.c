@@ -30,7 +30,7 @@ typedef struct Worker {
         const char *first_id;
         char id[WORKER_ID_SIZE];
         unsigned lives; /* how often it was given up and went on */
-        char *types; /* as a PostgreSQL array */
+        char *types;    /* as a PostgreSQL array */
         Pool pool;
         Task **tasks; /* every task that is not settled */
         size_t n_tasks, max_tasks;
@@ -92,7 +92,8 @@ static int worker_query(Worker *w, const Query *query, const char *const *params
                                 log_info("Connected to the database again");
                 }
                 if (r >= 0)
-                        r = db_query(*w->db, query, params, w->engine->statement_limit, ret, &error);
+                        r = db_query(*w->db, query, params, w->engine->statement_limit, ret,
+                                     &error);
                 if (r >= 0)
                         return r;
                 if (error.class != ERROR_TRANSIENT) {
@@ -103,7 +104,7 @@ static int worker_query(Worker *w, const Query *query, const char *const *params
                         log_full(LOG_WARNING, NULL, &error, "%s failed, asking again", query->name);
 
                 usec_t t = now(CLOCK_BOOTTIME);
-                usec_t limit = w->stopping          ? w->stop_by
+                usec_t limit = w->stopping           ? w->stop_by
                                : worker_has_begun(w) ? MAX(give_up, w->budget_ends)
                                                      : give_up;
                 if (t >= limit) {
@@ -126,8 +127,8 @@ static int worker_register(Worker *w, Error *ret_error) {
         (void) snprintf(pid, sizeof(pid), "%d", (int) getpid());
         time_format_iso8601(now(CLOCK_REALTIME), clock);
         r = worker_query(w, &query_register_worker,
-                         (const char *[]) { w->id, w->config->service, host, boot, pid,
-                                            PROJECT_VERSION, clock },
+                         (const char *[]){ w->id, w->config->service, host, boot, pid,
+                                           PROJECT_VERSION, clock },
                          &rows, ret_error);
         if (r < 0)
                 return r;
@@ -179,7 +180,8 @@ static int worker_beat(Worker *w, Error *ret_error) {
         if (str_append(&leases, *separator == '{' ? "{}" : "}") < 0)
                 return error_oom(ret_error);
         time_format_iso8601(now(CLOCK_REALTIME), clock);
-        r = worker_query(w, &query_beat, (const char *[]) { w->id, leases.data, clock }, &rows, &error);
+        r = worker_query(w, &query_beat, (const char *[]){ w->id, leases.data, clock }, &rows,
+                         &error);
         if (r < 0 && streq_ptr(error.code, "AM001"))
                 return worker_was_given_up(w, ret_error);
         if (r < 0) {
@@ -252,8 +254,8 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
         t->job.attempt = rows_int64(rows, i, 4, 0);
         t->job.reconcile = streq(rows_text(rows, i, 6), "reconcile");
         t->job.started_at = now(CLOCK_REALTIME);
-        t->job.deadline = now(CLOCK_BOOTTIME) +
-                          (usec_t) rows_int64(rows, i, 5, 60000) * USEC_PER_MSEC;
+        t->job.deadline =
+                now(CLOCK_BOOTTIME) + (usec_t) rows_int64(rows, i, 5, 60000) * USEC_PER_MSEC;
         if (!t->job.id || !t->job.execution_id || !t->job.type || !t->job.logs ||
             json_parse(input, strlen(input), &t->job.input) < 0) {
                 task_free(t);
@@ -276,8 +278,8 @@ static int worker_claim(Worker *w, unsigned n, Error *ret_error) {
 
         id128_random(batch);
         (void) snprintf(count, sizeof(count), "%u", n);
-        r = worker_query(w, &query_claim_jobs, (const char *[]) { w->id, batch, w->types, count }, &rows,
-                         &error);
+        r = worker_query(w, &query_claim_jobs, (const char *[]){ w->id, batch, w->types, count },
+                         &rows, &error);
         if (r < 0 && streq_ptr(error.code, "AM001"))
                 return worker_was_given_up(w, ret_error);
         if (r < 0) {
@@ -316,7 +318,8 @@ static JsonObject *begin_item(const Task *t) {
 
         if (!o || json_set_string(o, "id", t->job.id) < 0 ||
             json_set_int64(o, "lease", t->job.lease) < 0 ||
-            json_set_string(o, "version", json_string(json_member(t->job.input, "post"), "version")) < 0 ||
+            json_set_string(o, "version",
+                            json_string(json_member(t->job.input, "post"), "version")) < 0 ||
             json_set_string(o, "handle", t->prepared.handle) < 0 ||
             json_set_string(o, "way", t->prepared.way) < 0 ||
             json_set(o, "request", json_object_get(t->prepared.request)) < 0)
@@ -361,8 +364,8 @@ static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_erro
                         return error_oom(ret_error);
         }
         id128_random(batch);
-        r = worker_query(w, &query_begin_jobs, (const char *[]) { w->id, batch, json_text(items) }, &rows,
-                         ret_error);
+        r = worker_query(w, &query_begin_jobs, (const char *[]){ w->id, batch, json_text(items) },
+                         &rows, ret_error);
         if (r < 0)
                 return r;
         stop_point("begin");
@@ -448,13 +451,15 @@ static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *r
 
         if (streq(verdict, "lost")) {
                 w->counts.lost++;
-                log_full(LOG_WARNING, NULL, e, "Job %s was given to another worker meanwhile (%s%s)",
-                         t->job.id, outcome, t->outcome.receipt ? ", its receipt is recorded" : "");
+                log_full(LOG_WARNING, NULL, e,
+                         "Job %s was given to another worker meanwhile (%s%s)", t->job.id, outcome,
+                         t->outcome.receipt ? ", its receipt is recorded" : "");
                 return;
         }
         if (streq(status, "completed")) {
                 w->counts.completed++;
-                log_full(LOG_INFO, t->job.reconcile ? EVENT_JOB_RECONCILED : EVENT_JOB_COMPLETED, NULL,
+                log_full(LOG_INFO, t->job.reconcile ? EVENT_JOB_RECONCILED : EVENT_JOB_COMPLETED,
+                         NULL,
                          t->job.reconcile ? "Job %s: it was sent, and is recorded now"
                                           : "Job %s completed",
                          t->job.id);
@@ -493,16 +498,17 @@ static int worker_settle(Worker *w, Task *const *ended, size_t n, Error *ret_err
                 if (!items || !item || json_object_array_add(items, item) < 0)
                         return error_oom(ret_error);
         }
-        r = worker_query(w, &query_settle_jobs, (const char *[]) { w->id, json_text(items) }, &rows,
+        r = worker_query(w, &query_settle_jobs, (const char *[]){ w->id, json_text(items) }, &rows,
                          ret_error);
         if (r < 0)
                 return r;
         stop_point("settled");
         for (size_t i = 0; i < rows_count(rows); i++) {
                 if (!rows_text(rows, i, 0)) {
-                        log_warning("The application's tables refused what a settle tells them (it is "
-                                    "repeated at the next collect): %s",
-                                    strnull(rows_text(rows, i, 4)));
+                        log_warning(
+                                "The application's tables refused what a settle tells them (it is "
+                                "repeated at the next collect): %s",
+                                strnull(rows_text(rows, i, 4)));
                         continue;
                 }
                 for (size_t k = 0; k < n; k++)
@@ -516,8 +522,8 @@ static int worker_settle(Worker *w, Task *const *ended, size_t n, Error *ret_err
         return 0;
 }
 
-/* Sorts out tasks that ended: most are settled; dropped ones, and those whose lease is gone and that
- * have nothing to record, are forgotten. */
+/* Sorts out tasks that ended: most are settled; dropped ones, and those whose lease is gone and
+ * that have nothing to record, are forgotten. */
 static size_t worker_ended(Worker *w, Task **ret, size_t max) {
         size_t n = 0;
 
@@ -571,7 +577,8 @@ static int worker_settle_ended(Worker *w, Error *ret_error) {
         return 0;
 }
 
-/* Past timeout_ms: recorded now, the actor is left to end by itself; only a receipt of it counts. */
+/* Past timeout_ms: recorded now, the actor is left to end by itself; only a receipt of it counts.
+ */
 static int worker_expire(Worker *w, Error *ret_error) {
         usec_t t = now(CLOCK_BOOTTIME);
 
@@ -585,20 +592,22 @@ static int worker_expire(Worker *w, Error *ret_error) {
                 int r;
 
                 pthread_mutex_lock(&w->pool.lock);
-                overdue = task->has_actor && !task->abandoned && !task->lost && t > task->job.deadline &&
+                overdue = task->has_actor && !task->abandoned && !task->lost &&
+                          t > task->job.deadline &&
                           (task->state == TASK_ACTING || task->state == TASK_PREPARING);
                 if (overdue)
                         task->abandoned = true;
                 pthread_mutex_unlock(&w->pool.lock);
                 if (!overdue)
                         continue;
-                error_setf(&error, ERROR_TRANSIENT, -ETIMEDOUT, "timeout", "did not end within its timeout");
+                error_setf(&error, ERROR_TRANSIENT, -ETIMEDOUT, "timeout",
+                           "did not end within its timeout");
                 items = json_object_new_array();
                 item = settle_item(task, "timeout", &error);
                 if (!items || !item || json_object_array_add(items, item) < 0)
                         return error_oom(ret_error);
                 log_full(LOG_WARNING, EVENT_JOB_RETRIED, &error, "Job %s", task->job.id);
-                r = worker_query(w, &query_settle_jobs, (const char *[]) { w->id, json_text(items) },
+                r = worker_query(w, &query_settle_jobs, (const char *[]){ w->id, json_text(items) },
                                  &rows, ret_error);
                 if (r < 0)
                         return r;
@@ -626,7 +635,8 @@ static int worker_collect(Worker *w, Error *ret_error) {
         bool more = false;
         int r;
 
-        r = w->config->collect(*w->db, w->engine->statement_limit, &w->collect_state, &more, &error);
+        r = w->config->collect(*w->db, w->engine->statement_limit, &w->collect_state, &more,
+                               &error);
         if (r < 0 && error.class == ERROR_TRANSIENT) {
                 log_full(LOG_WARNING, NULL, &error, "Collecting failed, it is tried again");
                 w->next_collect = now(CLOCK_BOOTTIME) + w->engine->beat;
@@ -728,11 +738,12 @@ static void worker_end(Worker *w, const char *reason) {
 
         if (!db_is_open(*w->db))
                 return;
-        if (db_query(*w->db, &query_release_worker, (const char *[]) { w->id, reason },
+        if (db_query(*w->db, &query_release_worker, (const char *[]){ w->id, reason },
                      w->engine->statement_limit, &rows, &error) < 0)
                 log_full(LOG_WARNING, NULL, &error, "Cannot end this worker in the database");
         else if (rows_int64(rows, 0, 0, 0) > 0)
-                log_info("Put back %" PRId64 " jobs that were under way", rows_int64(rows, 0, 0, 0));
+                log_info("Put back %" PRId64 " jobs that were under way",
+                         rows_int64(rows, 0, 0, 0));
 }
 
 int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const char *worker_id,
@@ -762,9 +773,7 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 r = worker_process_init(&w, ret_error);
         if (r >= 0) {
                 r = worker_loop(&w, ret_error);
-                worker_end(&w, r < 0         ? "ended with an error"
-                               : w.stopping ? "stopped"
-                                            : "finished");
+                worker_end(&w, r < 0 ? "ended with an error" : w.stopping ? "stopped" : "finished");
         }
 
         *ret_counts = w.counts;

@@ -19,8 +19,8 @@ static int repeat(ServiceContext *c, const Query *query, int64_t *ret, Error *re
                 _cleanup_(rows_freep) Rows *rows = NULL;
                 int r;
 
-                r = db_query(c->db, query, (const char *[]) { STEP }, c->engine.statement_limit, &rows,
-                             ret_error);
+                r = db_query(c->db, query, (const char *[]){ STEP }, c->engine.statement_limit,
+                             &rows, ret_error);
                 if (r < 0)
                         return r;
                 n = rows_int64(rows, 0, 0, 0);
@@ -38,8 +38,8 @@ static int cleanup_run(ServiceContext *c, JsonObject *counts, Error *ret_error) 
         if (r < 0)
                 return r;
         if (missed > 0) {
-                log_event(LOG_WARNING, EVENT_MISSED, "%" PRId64 " deliveries are too late and marked missed",
-                          missed);
+                log_event(LOG_WARNING, EVENT_MISSED,
+                          "%" PRId64 " deliveries are too late and marked missed", missed);
                 if (json_set_int64(counts, "missed", missed) < 0)
                         return error_oom(ret_error);
         }
@@ -52,7 +52,8 @@ static int cleanup_run(ServiceContext *c, JsonObject *counts, Error *ret_error) 
 int main(int argc, char *argv[]) {
         static const Service cleanup = {
                 .name = "automapost-cleanup",
-                .description = "Puts back what dead workers held, marks missed posts, forgets old history",
+                .description =
+                        "Puts back what dead workers held, marks missed posts, forgets old history",
                 .run = cleanup_run,
         };
 

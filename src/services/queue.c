@@ -4,14 +4,16 @@
 #include "services/service.h"
 
 static int queue_run(ServiceContext *c, JsonObject *counts, Error *ret_error) {
-        _cleanup_free_ char *n = NULL;
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        int64_t n;
         int r;
 
-        r = db_value(c->db, &query_try_undefined_jobs, (const char *[]) { "100" },
-                     c->engine.statement_limit, &n, ret_error);
+        r = db_query(c->db, &query_try_undefined_jobs, (const char *[]){ "100" },
+                     c->engine.statement_limit, &rows, ret_error);
         if (r < 0)
                 return r;
-        return streq_ptr(n, "0") ? 0 : json_set_int64(counts, "undefined", atoll(n));
+        n = rows_int64(rows, 0, 0, 0);
+        return n > 0 ? json_set_int64(counts, "undefined", n) : 0;
 }
 
 int main(int argc, char *argv[]) {

@@ -36,13 +36,13 @@ static int release(const char *invocation, Error *ret_error) {
         r = db_connect(settings.database_url, "automapost-release", TIMEOUT, &db, ret_error);
         if (r < 0)
                 return r;
-        r = db_value(db, &query_release_process, (const char *[]) { invocation, why }, TIMEOUT, &n,
+        r = db_value(db, &query_release_process, (const char *[]){ invocation, why }, TIMEOUT, &n,
                      ret_error);
         if (r < 0)
                 return r;
         if (!streq_ptr(n, "0"))
-                log_event(LOG_WARNING, EVENT_RESCUED, "The service ended by %s: put back its %s jobs", why,
-                          strnull(n));
+                log_event(LOG_WARNING, EVENT_RESCUED,
+                          "The service ended by %s: put back its %s jobs", why, strnull(n));
         return 0;
 }
 
@@ -53,12 +53,14 @@ int main(int argc, char *argv[]) {
 
         log_open();
         if (isempty(invocation)) {
-                (void) fprintf(stderr, "automapost-release-jobs INVOCATION-ID: which process died?\n");
+                (void) fprintf(stderr,
+                               "automapost-release-jobs INVOCATION-ID: which process died?\n");
                 return EX_USAGE;
         }
         r = release(invocation, &error);
         if (r >= 0)
                 return EX_OK;
-        log_full(LOG_WARNING, NULL, &error, "Cannot put the jobs back now; that is done after the lapse");
+        log_full(LOG_WARNING, NULL, &error,
+                 "Cannot put the jobs back now; that is done after the lapse");
         return error_class_to_exit_status(error.class);
 }

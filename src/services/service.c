@@ -4,8 +4,8 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <systemd/sd-daemon.h>
 #include <sysexits.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/id.h"
 #include "base/log.h"
@@ -139,7 +139,7 @@ static int preview(ServiceContext *c, const char *types, Error *ret_error) {
         int r;
 
         r = db_query(c->db, &query_preview,
-                     (const char *[]) { definition_name(c->service), types, "100" }, QUERY_TIMEOUT,
+                     (const char *[]){ definition_name(c->service), types, "100" }, QUERY_TIMEOUT,
                      &rows, ret_error);
         if (r < 0)
                 return r;
@@ -198,9 +198,9 @@ static void record_run(ServiceContext *c, JsonObject *counts, int result, const 
         time_format_iso8601(c->started, started);
         if (db_is_open(c->db) &&
             db_value(c->db, &query_record_run,
-                     (const char *[]) { definition_name(c->service), c->worker, started,
-                                        result < 0 ? "failed" : "completed", json_text(counts),
-                                        error->message },
+                     (const char *[]){ definition_name(c->service), c->worker, started,
+                                       result < 0 ? "failed" : "completed", json_text(counts),
+                                       error->message },
                      QUERY_TIMEOUT, &id, &record_error) < 0)
                 log_full(LOG_WARNING, NULL, &record_error, "Cannot record this run");
 }
@@ -229,7 +229,7 @@ static int first_question(ServiceContext *c, const char *types, bool *ret_work, 
         _cleanup_free_ char *text = NULL;
         int r;
 
-        r = db_value(c->db, &query_tick, (const char *[]) { definition_name(c->service), types },
+        r = db_value(c->db, &query_tick, (const char *[]){ definition_name(c->service), types },
                      QUERY_TIMEOUT, &text, ret_error);
         if (r < 0)
                 return r;
@@ -262,7 +262,8 @@ static int service_run(ServiceContext *c, Error *ret_error) {
 
         if (!counts || types_array(types, n_types, &names) < 0)
                 return error_oom(ret_error);
-        r = db_connect(c->settings->database_url, c->service->name, CONNECT_TIMEOUT, &c->db, ret_error);
+        r = db_connect(c->settings->database_url, c->service->name, CONNECT_TIMEOUT, &c->db,
+                       ret_error);
         if (r < 0)
                 return r;
         r = first_question(c, names, &work, ret_error);
@@ -305,7 +306,8 @@ int service_main(const Service *service, int argc, char *argv[]) {
 
         r = settings_load(&settings, &error);
         if (r >= 0) {
-                log_set_max_level(arg_verbose ? LOG_DEBUG : log_level_from_string(settings.log_level));
+                log_set_max_level(arg_verbose ? LOG_DEBUG
+                                              : log_level_from_string(settings.log_level));
                 r = service_run(&c, &error);
         }
         if (r < 0) {

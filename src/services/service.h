@@ -19,8 +19,8 @@ typedef struct ServiceContext {
 typedef struct Service {
         const char *name;        /* of the binary and its unit: automapost-NAME */
         const char *description; /* one line, for --help */
-        /* Job types that it drains, NULL at the end; NULL with other_types: every type of this build
-         * that no service names. */
+        /* Job types that it drains, NULL at the end; NULL with other_types: every type of this
+         * build that no service names. */
         const char *const *types;
         bool other_types;
         const char *done_word; /* "published" */

@@ -9,11 +9,12 @@
 /* Posts at a time: a step is a statement of some ten milliseconds. */
 #define COLLECT_STEP "250"
 
-static int social_media_collect(Db *db, usec_t timeout, void **state, bool *ret_more, Error *ret_error) {
+static int social_media_collect(Db *db, usec_t timeout, void **state, bool *ret_more,
+                                Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         int r;
 
-        r = db_query(db, &query_collect_social_media_post, (const char *[]) { *state, COLLECT_STEP },
+        r = db_query(db, &query_collect_social_media_post, (const char *[]){ *state, COLLECT_STEP },
                      timeout, &rows, ret_error);
         if (r < 0)
                 return r;
