@@ -10,7 +10,9 @@
 #include "error.h"
 #include "names.h"
 
-/* Chooses the journal if stderr is one (compares $JOURNAL_STREAM), else stderr. */
+/* Chooses the journal if stderr is one (compares $JOURNAL_STREAM), else stderr: there a line is
+ * "program: message", or "<3>message" where systemd started this process and reads along. Fields
+ * are only shown when the level is LOG_DEBUG. */
 void log_open(void);
 /* Lines less important than this (LOG_DEBUG … LOG_ERR) are dropped. Default LOG_INFO. */
 void log_set_max_level(int level);

@@ -50,8 +50,10 @@ typedef struct Setting {
 extern const Setting settings_table[];
 extern const size_t n_settings;
 
-/* Reads the environment and credentials. -EINVAL with ERROR_CONFIG names the variable, what it
- * holds (never a secret's value) and what it may hold. */
+/* Reads the environment and credentials. An empty variable is as good as none, a credential loses
+ * one line end, and where AUTOMAPOST_STATE_DIR is not set $STATE_DIRECTORY of systemd is taken.
+ * -EINVAL with ERROR_CONFIG names the variable, what it holds (never a secret's value) and what it
+ * may hold; other errors (ERROR_CONFIG) are a credential that cannot be read; -ENOMEM. */
 int settings_load(Settings *ret, Error *ret_error);
 void settings_done(Settings *s);
 

@@ -375,8 +375,6 @@ static size_t hashtag_end(const char *s, size_t n, size_t i) {
                 c = at(s, n, end, &k);
                 if (is_medial(c) && end > i) {
                         c = at(s, n, end + k, &m);
-                        if (!is_word(c))
-                                break;
                         k += m;
                 }
                 if (!is_word(c) || is_variation_selector(c))

@@ -127,6 +127,26 @@ static void test_prefix(void **state _unused_) {
         assert_string_equal(output(), "automapost-x: bad\n");
 }
 
+/* On a terminal a person reads, whoever started it. */
+static void test_terminal(void **state _unused_) {
+        _cleanup_close_ int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), end = -1;
+        char pid[16], text[100] = "";
+
+        if (terminal < 0 || grantpt(terminal) < 0 || unlockpt(terminal) < 0)
+                skip();
+        end = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (end < 0)
+                skip();
+        assert_true(dup2(end, STDERR_FILENO) >= 0);
+
+        (void) snprintf(pid, sizeof(pid), "%d", (int) getpid());
+        (void) setenv("SYSTEMD_EXEC_PID", pid, 1);
+        log_open();
+        log_error("bad");
+        assert_true(read(terminal, text, sizeof(text) - 1) > 0);
+        assert_string_equal(text, "automapost-x: bad\r\n");
+}
+
 static void test_control_characters(void **state _unused_) {
         log_info("a\x1b[31mb\rc\x7f\td");
         assert_string_equal(output(), "automapost-x: a?[31mb?c?\td\n");
@@ -315,6 +335,7 @@ int main(void) {
                 TEST(test_levels),
                 TEST(test_error),
                 TEST(test_prefix),
+                TEST(test_terminal),
                 TEST(test_control_characters),
                 TEST(test_journal),
                 TEST(test_journal_plain),

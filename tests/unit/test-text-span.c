@@ -143,6 +143,7 @@ static void test_url_none(void **state _unused_) {
                 { "http://example_.org", "" },
                 { "http://?x", "" },
                 { "http://[nonsense]/", "" },
+                { "http://[]/", "" },
                 { "http:/example", "" },
                 { "ftp://example.org/a", "" },
                 { "xhttp://example.org", "" },
@@ -349,6 +350,7 @@ static void test_hashtag_unicode(void **state _unused_) {
                 /* emoji in front, behind, instead */
                 { "\xf0\x9f\x98\x80#a\xf0\x9f\x98\x80", "#a" },
                 { "\xe2\x9d\xa4\xef\xb8\x8f#a", "#a" },
+                { "#love\xef\xb8\x8f", "#love" },
                 { "#love\xe2\x9d\xa4\xef\xb8\x8f", "#love" },
                 { "#\xf0\x9f\x98\x80", "" },
                 /* keycap: # VS16 U+20E3, # U+20E3, before letters too */
