@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""What the benchmarks have in common: a durable server with the application and this project in
+it, measured child processes, and results as JSON lines on stdout with a table on stderr."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "peers")]
+
+from harness import app  # noqa: E402
+from harness.postgres import Cluster  # noqa: E402
+
+SETTINGS = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
+            "shared_buffers": "512MB", "max_wal_size": "4GB", "max_connections": "50",
+            "autovacuum_naptime": "10s"}
+
+
+def build_folder() -> Path:
+    """The release build that is measured."""
+    folder = Path(os.environ["BUILD"])
+    options = json.loads(subprocess.run(
+        ["meson", "introspect", "--buildoptions", str(folder)], check=True,
+        stdout=subprocess.PIPE).stdout)
+    values = {option["name"]: option["value"] for option in options}
+    if values["buildtype"] != "release" or values["stop-points"] or values["b_sanitize"] != "none":
+        sys.exit(f"bench: {folder} is no plain release build: meson setup --buildtype=release")
+    return folder
+
+
+def durable_cluster(**settings) -> Cluster:
+    return Cluster(durable=True, settings=dict(SETTINGS, **settings))
+
+
+def migrate(connection) -> None:
+    """The application's tables and this project's schema in an empty database, as shipped, with
+    the role svc that services log in as."""
+    app.install(connection)
+    cursor = connection.cursor()
+    folder = TOP / "sql"
+
+    def run(path: Path, *, before: str = "SET LOCAL ROLE automapost_jobs_owner;") -> None:
+        cursor.execute(f"BEGIN; {before} {path.read_text(encoding='utf-8')}; COMMIT")
+
+    run(folder / "bootstrap.sql", before="")
+    for path in sorted(folder.glob("migrations/*.sql")):
+        run(path)
+        cursor.execute("INSERT INTO automapost.schema_migrations (version, name, checksum)"
+                       " VALUES (%s, %s, 'bench')", (int(path.name.split("-")[0]), path.stem))
+    run(folder / "bindings/automapost.sql")
+    for path in sorted(folder.glob("functions/*.sql")):
+        run(path, before="SET LOCAL ROLE automapost_jobs_owner; SET LOCAL check_function_bodies = off;")
+    cursor.execute("CREATE ROLE svc LOGIN IN ROLE automapost_jobs_service")
+    cursor.execute("UPDATE automapost.installation SET publish_from = now() - interval '1 day'")
+
+
+@dataclass
+class Sample:
+    wall: float     # ms
+    cpu: float      # ms, user and system
+    rss: float      # MiB, peak
+
+    def __add__(self, other: "Sample") -> "Sample":
+        """One after the other."""
+        return Sample(self.wall + other.wall, self.cpu + other.cpu, max(self.rss, other.rss))
+
+
+class Meter:
+    """Runs commands one at a time under measure(1) of our own."""
+
+    def __init__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="automapost-bench-")
+        self.folder = Path(self._folder.name)
+        self._program = self.folder / "measure"
+        subprocess.run([os.environ.get("CC", "cc"), "-O2", "-o", self._program,
+                        HERE / "measure.c"], check=True)
+
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._folder.cleanup()
+
+    def run(self, argv, environment: dict, *, timeout: float = 600) -> Sample:
+        """The sample; the program must succeed, and what it says goes to stderr."""
+        out, into = os.pipe()
+        try:
+            command = ["/bin/sh", "-c", f'exec 3>&{into}; exec "$@"', "sh", self._program, *argv]
+            done = subprocess.run(command, env={"PATH": os.environ["PATH"], **environment},
+                                  pass_fds=[into], timeout=timeout, check=False,
+                                  stdin=subprocess.DEVNULL, stdout=sys.stderr)
+            os.close(into)
+            into = -1
+            line = os.read(out, 200).split()
+        finally:
+            os.close(out)
+            if into >= 0:
+                os.close(into)
+        if done.returncode != 0:
+            sys.exit(f"bench: {argv[0]} ended with status {done.returncode}")
+        wall, cpu, rss = map(int, line)
+        return Sample(wall / 1000, cpu / 1000, rss / 1024)
+
+
+def report(bench: str, metric: str, against: str, ours: list, theirs: list, unit: str) -> None:
+    """One comparison: a JSON object on stdout, a line of the table on stderr."""
+    a, b = statistics.median(ours), statistics.median(theirs)
+    print(json.dumps({"bench": bench, "metric": metric, "against": against, "ours": round(a, 3),
+                      "theirs": round(b, 3), "unit": unit, "ratio": round(a / b, 4),
+                      "runs": len(ours)}), flush=True)
+    spread = f"{min(ours):.1f}-{max(ours):.1f} / {min(theirs):.1f}-{max(theirs):.1f}"
+    ratio = f"{a / b:.1f} x more" if a >= b else f"1/{b / a:.1f}"
+    print(f"{bench:<8} {metric:<6} {against:<8} ours {a:>10.2f} {unit:<5} theirs {b:>10.2f} {unit:<5}"
+          f" {ratio:>12}   [{spread}]", file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def need(program: str) -> str:
+    path = shutil.which(program)
+    if not path:
+        sys.exit(f"bench: {program} is not installed")
+    return path
