@@ -380,9 +380,11 @@ static int resolve_handle(const ProviderContext *c, const Account *account, cons
 /* The DID of the account, or in a sandbox its handle. */
 static int find_repo(const ProviderContext *c, const Account *account, char **ret,
                      Error *ret_error) {
-        const char *id = account->remote_id ?: "";
+        const char *id = account->remote_id;
         int r;
 
+        if (isempty(id))
+                return account_invalid(ret_error, "the account has neither a DID nor a handle");
         id += *id == '@';
         if (is_did(id) || (is_handle(id) && !c->http)) {
                 *ret = strdup(id);
