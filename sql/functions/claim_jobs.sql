@@ -33,6 +33,8 @@ DECLARE
     chosen uuid[];
     claimed uuid[];
     kind text;
+    of_kind uuid[];
+    one uuid;
 BEGIN
     PERFORM automapost.lock_worker(p_worker);
     SELECT * INTO e FROM automapost.engine;
@@ -116,18 +118,42 @@ BEGIN
         END IF;
     END IF;
 
+    -- A row that cannot be loaded (somebody's data is not what it should be) keeps no other waiting.
     FOR kind IN SELECT DISTINCT q.job_type FROM automapost.job_queue q WHERE q.id = ANY (claimed) LOOP
-        RETURN QUERY EXECUTE format(
-            'SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text,
-                 CASE WHEN d.touches_world THEN q.attempts + 1 ELSE q.attempts END::bigint,
-                 d.timeout_ms::bigint, l.mode, l.input
-             FROM automapost.%I($1) l
-             JOIN automapost.job_queue q ON q.id = l.id
-             JOIN automapost.job_definitions d ON d.name = q.job_type',
-            'load_' || replace(kind, '-', '_'))
-        USING ARRAY(SELECT q.id FROM automapost.job_queue q
-                    WHERE q.id = ANY (claimed) AND q.job_type = kind);
+        of_kind := ARRAY(SELECT q.id FROM automapost.job_queue q
+                         WHERE q.id = ANY (claimed) AND q.job_type = kind);
+        BEGIN
+            RETURN QUERY SELECT * FROM automapost.load_jobs(kind, of_kind);
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
+            FOREACH one IN ARRAY of_kind LOOP
+                BEGIN
+                    RETURN QUERY SELECT * FROM automapost.load_jobs(kind, ARRAY[one]);
+                EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
+                    PERFORM automapost.put_back_job(one, clock_timestamp() + automapost.backoff(5),
+                        'permanent', 'input', 'its input cannot be read: ' || SQLERRM);
+                END;
+            END LOOP;
+        END;
     END LOOP;
+END
+$$;
+
+-- The inputs of claimed jobs of one type. What ends or is put back while loading has no row.
+CREATE OR REPLACE FUNCTION automapost.load_jobs(p_type text, p_jobs uuid[])
+RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt bigint,
+               timeout_ms bigint, mode text, input jsonb)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text,
+             CASE WHEN d.touches_world THEN q.attempts + 1 ELSE q.attempts END::bigint,
+             d.timeout_ms::bigint, l.mode, l.input
+         FROM automapost.%I($1) l
+         JOIN automapost.job_queue q ON q.id = l.id
+         JOIN automapost.job_definitions d ON d.name = q.job_type',
+        'load_' || replace(p_type, '-', '_'))
+    USING p_jobs;
 END
 $$;
 

@@ -24,14 +24,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT p.post_id, p.user_id, i.id, a.provider,
             a.user_id IS NOT DISTINCT FROM p.user_id AS own, a.auth_provider_id IS NULL AS gone
         FROM post p
-        CROSS JOIN LATERAL (SELECT DISTINCT unnest(p.auth_provider_ids) AS id) i
+        CROSS JOIN LATERAL (SELECT DISTINCT u.id FROM unnest(p.auth_provider_ids) u (id)
+                            WHERE u.id <> '') i
         LEFT JOIN automapost.app_accounts_by_id(
             ARRAY(SELECT DISTINCT unnest(q.auth_provider_ids) FROM post q)) a
             ON a.auth_provider_id = i.id
     ), platform AS MATERIALIZED (
         SELECT p.post_id, p.user_id, v.provider,
             EXISTS (SELECT FROM named n WHERE n.post_id = p.post_id AND n.gone) AS doubtful
-        FROM post p CROSS JOIN LATERAL (SELECT DISTINCT unnest(p.providers) AS provider) v
+        FROM post p
+        CROSS JOIN LATERAL (SELECT DISTINCT u.provider FROM unnest(p.providers) u (provider)
+                            WHERE u.provider <> '') v
         WHERE NOT EXISTS (SELECT FROM named n
                           WHERE n.post_id = p.post_id AND n.provider = v.provider)
     ), target AS (

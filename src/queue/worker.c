@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "base/time-util.h"
 #include "queries.h"
+#include "queue/rescue.h"
 #include "queue/settle.h"
 #include "queue/task.h"
 #include "queue/worker.h"
@@ -37,7 +38,7 @@ typedef struct Worker {
         int signal_fd;
         bool stopping; /* claims nothing any more */
         usec_t stop_by, budget_ends;
-        usec_t next_beat, next_claim, next_collect;
+        usec_t next_beat, next_claim, next_collect, next_rescue;
         bool drained;   /* the last claim found nothing */
         bool collected; /* the last round of collecting is through */
         void *collect_state;
@@ -630,6 +631,18 @@ static void worker_put_back_unbegun(Worker *w) {
         pthread_mutex_unlock(&w->pool.lock);
 }
 
+/* While this worker lives, others may die. */
+static void worker_rescue(Worker *w) {
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        int64_t jobs = 0;
+
+        w->next_rescue = now(CLOCK_BOOTTIME) + w->engine->lapse;
+        if (rescue_lapsed(*w->db, w->engine->statement_limit, &jobs, &error) < 0)
+                log_full(LOG_WARNING, NULL, &error, "Cannot look for lapsed workers");
+        if (jobs > 0)
+                w->drained = false;
+}
+
 static int worker_collect(Worker *w, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
         bool more = false;
@@ -637,15 +650,16 @@ static int worker_collect(Worker *w, Error *ret_error) {
 
         r = w->config->collect(*w->db, w->engine->statement_limit, &w->collect_state, &more,
                                &error);
-        if (r < 0 && error.class == ERROR_TRANSIENT) {
+        if (r < 0 && error.class == ERROR_CONFIG) {
+                error_move(ret_error, &error);
+                return r;
+        }
+        if (r < 0) {
+                /* What is in the queue already need not wait for it. */
                 log_full(LOG_WARNING, NULL, &error, "Collecting failed, it is tried again");
                 w->next_collect = now(CLOCK_BOOTTIME) + w->engine->beat;
                 w->collected = true;
                 return 0;
-        }
-        if (r < 0) {
-                error_move(ret_error, &error);
-                return r;
         }
         w->collected = !more;
         if (!more)
@@ -682,6 +696,8 @@ static int worker_turn(Worker *w, Error *ret_error) {
                 return w->n_tasks == 0 || t >= w->stop_by ? 1 : 0;
 
         t = now(CLOCK_BOOTTIME);
+        if (t >= w->next_rescue)
+                worker_rescue(w);
         if (w->config->collect && (!w->collected || t >= w->next_collect) &&
             (r = worker_collect(w, ret_error)) < 0)
                 return r;
@@ -693,7 +709,7 @@ static int worker_turn(Worker *w, Error *ret_error) {
 
 /* When something is to be done without an event. */
 static usec_t worker_next(Worker *w) {
-        usec_t next = MIN(w->next_beat, w->budget_ends);
+        usec_t next = MIN(MIN(w->next_beat, w->next_rescue), w->budget_ends);
 
         if (w->stopping)
                 return MIN(next, w->stop_by);

@@ -14,6 +14,7 @@
 #include "base/time-util.h"
 #include "jobs/job-types.h"
 #include "queries.h"
+#include "queue/rescue.h"
 #include "services/service.h"
 
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
@@ -118,19 +119,12 @@ static int types_array(const JobType *const *types, size_t n, char **ret) {
 /* Jobs of workers that died unseen: looked for by every tick that has work, so that nothing waits
  * for cleanup. */
 static int rescue(ServiceContext *c, JsonObject *counts, Error *ret_error) {
-        _cleanup_(rows_freep) Rows *rows = NULL;
         int64_t jobs = 0;
         int r;
 
-        r = db_query(c->db, &query_rescue_lapsed, NULL, QUERY_TIMEOUT, &rows, ret_error);
+        r = rescue_lapsed(c->db, QUERY_TIMEOUT, &jobs, ret_error);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < rows_count(rows); i++) {
-                jobs += rows_int64(rows, i, 3, 0);
-                log_event(LOG_WARNING, EVENT_RESCUED,
-                          "%s on %s gave no sign of life: put back its %" PRId64 " jobs",
-                          rows_text(rows, i, 1), rows_text(rows, i, 2), rows_int64(rows, i, 3, 0));
-        }
         return jobs > 0 ? json_set_int64(counts, "rescued", jobs) : 0;
 }
 
