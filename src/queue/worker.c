@@ -792,16 +792,16 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 worker_end(&w, r < 0 ? "ended with an error" : w.stopping ? "stopped" : "finished");
         }
 
+        if (w.pool.wake_fd >= 0)
+                w.counts.actors_left = !pool_done(&w.pool, w.n_tasks == 0 ? 5 * USEC_PER_SEC : 0);
         *ret_counts = w.counts;
+        if (w.counts.actors_left)
+                return r; /* what they use stays */
+        while (w.n_tasks > 0)
+                task_free(w.tasks[--w.n_tasks]);
+        free(w.tasks);
         free(w.types);
         free(w.collect_state);
-        /* Actors that still act (past their timeout, or past the grace) keep their tasks: the
-         * process is about to end. */
-        if (w.pool.wake_fd >= 0 && pool_done(&w.pool, w.n_tasks == 0 ? 5 * USEC_PER_SEC : 0)) {
-                while (w.n_tasks > 0)
-                        task_free(w.tasks[--w.n_tasks]);
-                free(w.tasks);
-        }
         if (w.signal_fd >= 0)
                 (void) close(w.signal_fd);
         pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -21,6 +21,8 @@ typedef struct WorkerConfig {
 
 typedef struct WorkerCounts {
         unsigned claimed, completed, retried, failed, held, unconfirmed, put_back, cancelled, lost;
+        bool actors_left; /* some still act: the process must end by _exit(), freeing nothing of
+                             theirs */
 } WorkerCounts;
 
 /* Works until nothing is due and nobody acts, the budget is spent, or SIGTERM/SIGINT. *db is

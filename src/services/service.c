@@ -213,6 +213,7 @@ static int drain(ServiceContext *c, const JobType *const *types, size_t n_types,
         int r;
 
         r = worker_run(&config, &c->engine, &c->db, c->worker, &n, ret_error);
+        c->actors_left = n.actors_left;
         if (add_counts(counts, &n) < 0 && r >= 0)
                 return error_oom(ret_error);
         return r;
@@ -309,7 +310,13 @@ int service_main(const Service *service, int argc, char *argv[]) {
                          "%s cannot do its work", service->name);
                 sd_notifyf(0, "STATUS=%s", strnull(error.message));
         }
+        r = r < 0 ? error_class_to_exit_status(error.class) : EX_OK;
+        if (c.actors_left) {
+                (void) fflush(NULL);
+                _exit(r); /* actors that outlived their deadline use what an orderly end would free
+                           */
+        }
         engine_done(&c.engine);
         db_free(c.db);
-        return r < 0 ? error_class_to_exit_status(error.class) : EX_OK;
+        return r;
 }

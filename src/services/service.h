@@ -14,6 +14,7 @@ typedef struct ServiceContext {
         Db *db;
         char worker[33];
         usec_t started; /* CLOCK_REALTIME */
+        bool actors_left;
 } ServiceContext;
 
 typedef struct Service {
