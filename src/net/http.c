@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
@@ -12,6 +11,7 @@
 #include "base/stop-point.h"
 #include "base/text.h"
 #include "base/time-util.h"
+#include "curl.h"
 
 #define BODY_MAX ((size_t) 1024 * 1024)
 #define HEADERS_MAX 256U
@@ -90,6 +90,10 @@ static void call_done(Call *c) {
 }
 
 int http_global_init(Error *ret_error) {
+        int r = curl_load(ret_error);
+
+        if (r < 0)
+                return r;
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
                 return error_setf(ret_error, ERROR_CONFIG, -EIO, CODE_OPERATOR_ACTION,
                                   "the HTTP library cannot be initialised");
@@ -106,8 +110,13 @@ void http_free(Http *h) {
 }
 
 int http_new(const HttpConfig *config, Http **ret, Error *ret_error) {
-        _cleanup_(http_freep) Http *h = calloc(1, sizeof(*h));
+        _cleanup_(http_freep) Http *h = NULL;
+        int r;
 
+        r = curl_load(ret_error);
+        if (r < 0)
+                return r;
+        h = calloc(1, sizeof(*h));
         if (!h)
                 return error_oom(ret_error);
 
