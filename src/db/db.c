@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "base/stop-point.h"
 #include "base/text.h"
 #include "base/time-util.h"
 #include "db/db.h"
@@ -287,6 +288,7 @@ static int read_results(Db *db, const char *what, usec_t timeout, PGresult **ret
                                 return give_up(db, -EIO, timeout, what, ret_error);
                 }
         }
+        stop_point(what);
         for (;;) {
                 PGresult *result;
                 ExecStatusType status;
