@@ -17,24 +17,53 @@ END
 $$;
 
 -- Due jobs of p_types under leases, at most p_n, each with its input: claim and load in one
--- transaction. Order: priority descending, due time, creation; walked priority by priority, so that
--- future rows of any priority cost nothing. Passed over: types paused or at their concurrency
--- limit, keys that run, providers and accounts that are limited or have key_limit running, and
--- accounts that are behind and must pace themselves. p_batch is the client's: asking again with the
--- same one, after an answer that was lost, returns what that claim took.
--- mode: run, or reconcile (the outcome of an earlier send is unknown; input has the request).
+-- transaction. mode: run, or reconcile (the outcome of an earlier send is unknown; input has the
+-- request).
 CREATE OR REPLACE FUNCTION automapost.claim_jobs(p_worker text, p_batch text, p_types text[], p_n bigint)
 RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt bigint,
                timeout_ms bigint, mode text, input jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    e automapost.engine;
-    chosen uuid[];
-    claimed uuid[];
+    claimed uuid[] := automapost.take_jobs(p_worker, p_batch, p_types, p_n, 'builtin');
     kind text;
     of_kind uuid[];
     one uuid;
+BEGIN
+    -- A row that cannot be loaded (somebody's data is not what it should be) keeps no other waiting.
+    FOR kind IN SELECT DISTINCT q.job_type FROM automapost.job_queue q WHERE q.id = ANY (claimed) LOOP
+        of_kind := ARRAY(SELECT q.id FROM automapost.job_queue q
+                         WHERE q.id = ANY (claimed) AND q.job_type = kind);
+        BEGIN
+            RETURN QUERY SELECT * FROM automapost.load_jobs(kind, of_kind);
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
+            FOREACH one IN ARRAY of_kind LOOP
+                BEGIN
+                    RETURN QUERY SELECT * FROM automapost.load_jobs(kind, ARRAY[one]);
+                EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
+                    PERFORM automapost.put_back_job(one, clock_timestamp() + automapost.backoff(5),
+                        'permanent', 'input', 'its input cannot be read: ' || SQLERRM);
+                END;
+            END LOOP;
+        END;
+    END LOOP;
+END
+$$;
+
+-- Takes due jobs of p_types with that handler under leases, at most p_n. Order: priority descending,
+-- due time, creation; walked priority by priority, so that future rows of any priority cost
+-- nothing. Passed over: types paused or at their concurrency limit, keys that run, providers and
+-- accounts that are limited or have key_limit running, and accounts that are behind and must pace
+-- themselves. p_batch is the client's: asking again with the same one, after an answer that was
+-- lost, returns what that claim took.
+CREATE OR REPLACE FUNCTION automapost.take_jobs(
+    p_worker text, p_batch text, p_types text[], p_n bigint, p_handler text)
+RETURNS uuid[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    e automapost.engine;
+    chosen uuid[];
+    claimed uuid[];
 BEGIN
     PERFORM automapost.lock_worker(p_worker);
     SELECT * INTO e FROM automapost.engine;
@@ -43,9 +72,9 @@ BEGIN
     WHERE q.locked_by = p_worker AND q.status = 'running' AND q.claim_batch = p_batch;
 
     IF claimed IS NULL THEN
-        chosen := automapost.choose_jobs(p_types, p_n, e);
+        chosen := automapost.choose_jobs(p_types, p_n, p_handler, e);
         IF chosen = '{}' THEN
-            RETURN;
+            RETURN '{}';
         END IF;
 
         -- What must be exact is counted in a new statement, under locks: a type with a limit on
@@ -72,7 +101,7 @@ BEGIN
         )
         SELECT array_agg(l.id) INTO chosen FROM locked l;
         IF chosen IS NULL THEN
-            RETURN;
+            RETURN '{}';
         END IF;
 
         BEGIN
@@ -111,30 +140,10 @@ BEGIN
             )
             SELECT array_agg(t.id) INTO claimed FROM taken t;
         EXCEPTION WHEN unique_violation THEN
-            RETURN; -- a key began to run elsewhere at this moment; the next claim sees it
+            RETURN '{}'; -- a key began to run elsewhere at this moment; the next claim sees it
         END;
-        IF claimed IS NULL THEN
-            RETURN;
-        END IF;
     END IF;
-
-    -- A row that cannot be loaded (somebody's data is not what it should be) keeps no other waiting.
-    FOR kind IN SELECT DISTINCT q.job_type FROM automapost.job_queue q WHERE q.id = ANY (claimed) LOOP
-        of_kind := ARRAY(SELECT q.id FROM automapost.job_queue q
-                         WHERE q.id = ANY (claimed) AND q.job_type = kind);
-        BEGIN
-            RETURN QUERY SELECT * FROM automapost.load_jobs(kind, of_kind);
-        EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
-            FOREACH one IN ARRAY of_kind LOOP
-                BEGIN
-                    RETURN QUERY SELECT * FROM automapost.load_jobs(kind, ARRAY[one]);
-                EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
-                    PERFORM automapost.put_back_job(one, clock_timestamp() + automapost.backoff(5),
-                        'permanent', 'input', 'its input cannot be read: ' || SQLERRM);
-                END;
-            END LOOP;
-        END;
-    END LOOP;
+    RETURN COALESCE(claimed, '{}');
 END
 $$;
 
@@ -158,7 +167,8 @@ END
 $$;
 
 -- Candidates, without a lock: what claim_jobs then locks and counts exactly.
-CREATE OR REPLACE FUNCTION automapost.choose_jobs(p_types text[], p_n bigint, e automapost.engine)
+CREATE OR REPLACE FUNCTION automapost.choose_jobs(
+    p_types text[], p_n bigint, p_handler text, e automapost.engine)
 RETURNS uuid[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -166,7 +176,7 @@ DECLARE
     limited text[] := ARRAY(SELECT l.key FROM automapost.rate_limits l WHERE l.until > t);
     types text[] := ARRAY(
         SELECT d.name FROM automapost.job_definitions d
-        WHERE d.kind = 'type' AND d.handler = 'builtin' AND d.name = ANY (p_types)
+        WHERE d.kind = 'type' AND d.handler = p_handler AND d.name = ANY (p_types)
             AND automapost.is_runnable(d)
             AND (d.concurrency_limit IS NULL OR d.concurrency_limit > (
                 SELECT count(*) FROM automapost.job_queue r

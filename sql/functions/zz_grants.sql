@@ -19,6 +19,7 @@ GRANT EXECUTE ON FUNCTION
     automapost.try_undefined_jobs(bigint),
     automapost.release_process(text, text),
     automapost.mark_missed(bigint),
+    automapost.expire_overdue(bigint),
     automapost.forget_old(bigint)
 TO automapost_jobs_service;
 
@@ -34,6 +35,10 @@ GRANT EXECUTE ON FUNCTION
     automapost.wake(text),
     automapost.resolve_delivery(text, text, text),
     automapost.forget_user(text),
+    automapost.claim(text[], text, text, bigint),
+    automapost.beat(text, bigint[], timestamptz),
+    automapost.complete(text, bigint, jsonb),
+    automapost.fail(text, bigint, text, text, timestamptz),
     automapost.publication(text[]),
     automapost.accounts(text[])
 TO automapost_jobs_service, automapost_jobs_app;

@@ -31,9 +31,18 @@ static int repeat(ServiceContext *c, const Query *query, int64_t *ret, Error *re
 }
 
 static int cleanup_run(ServiceContext *c, JsonObject *counts, Error *ret_error) {
-        int64_t missed = 0, forgotten = 0;
+        int64_t overdue = 0, missed = 0, forgotten = 0;
         int r;
 
+        r = repeat(c, &query_expire_overdue, &overdue, ret_error);
+        if (r < 0)
+                return r;
+        if (overdue > 0) {
+                log_event(LOG_WARNING, EVENT_RESCUED,
+                          "%" PRId64 " jobs ran far past their timeout and were put back", overdue);
+                if (json_set_int64(counts, "overdue", overdue) < 0)
+                        return error_oom(ret_error);
+        }
         r = repeat(c, &query_mark_missed, &missed, ret_error);
         if (r < 0)
                 return r;
