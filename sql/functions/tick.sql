@@ -6,47 +6,43 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- The first question of every tick, and of most the only one: may this service run, and is there
--- anything to do? Writes nothing.
+-- anything to do? Writes nothing. In one statement without functions of its own: a new connection
+-- plans it cold, and each function more would be planned apart.
+-- work: a due job, a worker that lapsed; for publishing also a due post, and one that is out and of
+-- which the application does not know yet.
 CREATE OR REPLACE FUNCTION automapost.tick(p_service text, p_types text[])
 RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object(
-        'schema', (SELECT v.version FROM automapost.schema_version() v),
-        'lowestBinary', (SELECT v.lowest_binary FROM automapost.schema_version() v),
+        'schema', v.version,
+        'lowestBinary', v.lowest_binary,
         'defined', d.id IS NOT NULL,
         'active', COALESCE(automapost.is_runnable(d), false),
         'pausedReason', d.paused_reason,
-        'work', automapost.has_work(p_service, p_types),
-        'engine', (SELECT jsonb_object_agg(k.key, extract(epoch FROM k.value::interval)::double precision)
-                   FROM automapost.engine e, jsonb_each_text(to_jsonb(e) - 'only_row') k))
-    FROM (SELECT) one
+        'work',
+            EXISTS (
+                SELECT FROM unnest(p_types) y (name), LATERAL (
+                    SELECT FROM automapost.job_queue q
+                    WHERE q.status = 'pending' AND q.job_type = y.name
+                        AND q.scheduled_for <= clock_timestamp() LIMIT 1) due)
+            OR EXISTS (
+                SELECT FROM automapost.workers w
+                WHERE w.ended_at IS NULL AND w.last_beat < clock_timestamp() - e.lapse)
+            OR p_service = 'social-media' AND (
+                EXISTS (SELECT FROM automapost.app_due_posts(
+                    GREATEST(clock_timestamp() - e.late_limit - interval '1 hour', i.publish_from),
+                    clock_timestamp()))
+                OR EXISTS (SELECT FROM automapost.post_deliveries s
+                           WHERE s.state = 'sent' AND s.kind = 'post' AND s.applied_at IS NULL)),
+        'engine', jsonb_build_object(
+            'beat', extract(epoch FROM e.beat),
+            'self_fence', extract(epoch FROM e.self_fence),
+            'lapse', extract(epoch FROM e.lapse),
+            'statement_limit', extract(epoch FROM e.statement_limit),
+            'send_deadline', extract(epoch FROM e.send_deadline),
+            'collect_every', extract(epoch FROM e.collect_every)))
+    FROM automapost.schema_version() v
+    CROSS JOIN automapost.engine e
+    CROSS JOIN automapost.installation i
     LEFT JOIN automapost.job_definitions d ON d.name = p_service AND d.kind = 'service'
-$$;
-
-CREATE OR REPLACE FUNCTION automapost.has_work(p_service text, p_types text[])
-RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (
-            SELECT FROM unnest(p_types) y (name), LATERAL (
-                SELECT FROM automapost.job_queue q
-                WHERE q.status = 'pending' AND q.job_type = y.name
-                    AND q.scheduled_for <= clock_timestamp() LIMIT 1) due)
-        OR EXISTS (
-            SELECT FROM automapost.workers w
-            WHERE w.ended_at IS NULL
-                AND w.last_beat < clock_timestamp() - (SELECT e.lapse FROM automapost.engine e))
-        OR CASE WHEN p_service = 'social-media' THEN automapost.has_due_posts() ELSE false END
-$$;
-
--- A due post without a delivery, or one whose end the application does not know yet.
-CREATE OR REPLACE FUNCTION automapost.has_due_posts()
-RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (
-            SELECT FROM automapost.app_due_posts(
-                GREATEST(clock_timestamp() - e.late_limit - interval '1 hour', i.publish_from),
-                clock_timestamp()))
-        OR EXISTS (SELECT FROM automapost.post_deliveries d
-                   WHERE d.state = 'sent' AND d.kind = 'post' AND d.applied_at IS NULL)
-    FROM automapost.engine e, automapost.installation i
 $$;
