@@ -23,6 +23,16 @@ GRANT EXECUTE ON FUNCTION
     automapost.forget_old(bigint)
 TO automapost_jobs_service;
 
+-- What the operator's command reads.
+GRANT EXECUTE ON FUNCTION
+    automapost.list_jobs(jsonb),
+    automapost.show_job(text),
+    automapost.job_log_lines(text, timestamptz, text, bigint),
+    automapost.held_deliveries(),
+    automapost.pauses(),
+    automapost.engine_settings()
+TO automapost_jobs_service;
+
 -- The SQL API: for the application, and for the operator's command.
 GRANT EXECUTE ON FUNCTION
     automapost.enqueue(text, jsonb, bigint, timestamptz, bigint, text, text),

@@ -91,6 +91,8 @@ int cli_ask_one(Cli *c, const Query *query, const char *const *params, JsonObjec
 /* Names the thing in the error of the database, and the way out where the frame knows one. Used by
  * all of the above. */
 void cli_explain(Cli *c, Error *error);
+/* The hint of an error in this command's words instead of SQL's: where its text contains `part`. */
+void cli_rephrase_hint(Error *error, const char *part, const char *format, ...) _printf_(3, 4);
 /* "automapost: text" and its HINT; the exit status. */
 int cli_report(const Cli *c, const Error *error);
 

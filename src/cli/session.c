@@ -98,6 +98,29 @@ static void add_hint(Error *error, const char *hint) {
         (void) error_setf(error, old.class, old.r, old.code, "%s\nHINT: %s", old.message, hint);
 }
 
+void cli_rephrase_hint(Error *error, const char *part, const char *format, ...) {
+        _cleanup_(error_done) Error old = ERROR_NULL;
+        _cleanup_free_ char *hint = NULL;
+        const char *end;
+        va_list ap;
+        int n;
+
+        if (!error || !error->message || !strstr(error->message, part))
+                return;
+        va_start(ap, format);
+        n = vasprintf(&hint, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                hint = NULL;
+                return;
+        }
+        error_move(&old, error);
+        end = strstr(old.message, "\nHINT: ");
+        (void) error_setf(error, old.class, old.r, old.code, "%.*s\nHINT: %s",
+                          (int) (end ? (size_t) (end - old.message) : strlen(old.message)),
+                          old.message, hint);
+}
+
 void cli_explain(Cli *c, Error *error) {
         _cleanup_free_ char *hint = NULL;
         const char *code = error ? error->code : NULL;

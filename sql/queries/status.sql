@@ -1,0 +1,2 @@
+-- What an operator must know: one JSON object.
+SELECT automapost.status()
