@@ -77,7 +77,11 @@ BEGIN
             RETURN QUERY SELECT new_id::text, verdict;
             RETURN;
         EXCEPTION WHEN unique_violation THEN
-            CONTINUE; -- the same key came in between: look again
+            -- The same key came in between: look again. A snapshot taken before would never show it.
+            IF current_setting('transaction_isolation') <> 'read committed' THEN
+                RAISE EXCEPTION 'job_key "%" came to live since this transaction began', key
+                    USING ERRCODE = '40001', HINT = 'Repeat the transaction, or use READ COMMITTED.';
+            END IF;
         END;
     END LOOP;
 END
