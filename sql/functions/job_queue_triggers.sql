@@ -14,7 +14,8 @@ BEGIN
     fresh.payload := COALESCE(NEW.payload, '{}');
     fresh.priority := NEW.priority;
     fresh.scheduled_for := NEW.scheduled_for;
-    fresh.max_attempts := NEW.max_attempts;
+    fresh.max_attempts := COALESCE(NEW.max_attempts, (
+        SELECT d.max_retries + 1 FROM automapost.job_definitions d WHERE d.name = NEW.job_type));
     fresh.job_key := automapost.check_new_job(NEW.job_type, fresh.payload, NEW.priority,
         NEW.scheduled_for, NEW.max_attempts, NEW.job_key);
     fresh.status := 'pending';
