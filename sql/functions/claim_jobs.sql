@@ -251,5 +251,5 @@ $$;
 CREATE OR REPLACE FUNCTION automapost.is_runnable(d automapost.job_definitions)
 RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT d.is_active AND (d.paused_at IS NULL OR d.paused_until <= clock_timestamp())
+    SELECT d.is_active AND (d.paused_at IS NULL OR COALESCE(d.paused_until, 'infinity') <= clock_timestamp())
 $$;
