@@ -44,7 +44,20 @@ BEGIN
     SELECT q.id INTO successor FROM automapost.job_queue q
     WHERE q.job_type = job.job_type AND q.job_key = job.job_key AND q.status = 'pending';
     IF successor IS NOT NULL THEN
+        UPDATE automapost.post_deliveries d SET job_id = successor WHERE d.job_id = p_job;
         PERFORM automapost.end_job(p_job, 'cancelled', 'superseded', 'superseded by ' || successor);
+        RETURN 'cancelled';
+    END IF;
+    IF job.cancel_requested_at IS NOT NULL AND NOT EXISTS (
+        SELECT FROM automapost.post_deliveries d
+        WHERE d.job_id = p_job AND d.state IN ('sending', 'unconfirmed')) THEN
+        UPDATE automapost.job_queue q SET attempts = COALESCE(p_attempts, q.attempts) WHERE q.id = p_job;
+        PERFORM automapost.cancel_delivery(p_job,
+            (SELECT d.id FROM automapost.post_deliveries d
+             WHERE d.job_id = p_job AND d.state = 'pending'),
+            'cancelled', 'cancelled by ' || job.cancel_requested_by || COALESCE('; last: ' || p_message, ''));
+        UPDATE automapost.post_deliveries d SET cancelled_by = job.cancel_requested_by
+        WHERE d.job_id = p_job AND d.state = 'cancelled';
         RETURN 'cancelled';
     END IF;
 
