@@ -130,7 +130,8 @@ BEGIN
             d.provider || ':' || d.auth_provider_id
         FROM automapost.post_deliveries d, automapost.job_definitions y
         WHERE d.post_id = ANY (p_post_ids) AND d.state = 'pending'
-            AND d.due_at > clock_timestamp() - late AND y.name = 'social-media-post'
+            AND (d.late_allowed OR d.due_at > clock_timestamp() - late)
+            AND y.name = 'social-media-post'
             AND NOT EXISTS (
                 SELECT FROM automapost.job_queue l
                 WHERE l.job_type = 'social-media-post' AND l.status IN ('pending', 'running')
