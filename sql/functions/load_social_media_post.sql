@@ -46,7 +46,7 @@ BEGIN
                                 AND d.kind = 'post')));
 
     FOR j IN
-        SELECT q.id AS job, q.lease, q.limit_key, q.due_at AS job_due_at,
+        SELECT q.id AS job, q.lease, q.limit_key, q.error_class, q.error_code, q.error_message,
             COALESCE(q.payload ->> 'kind', 'post') AS kind,
             d.id AS delivery, d.state, d.job_id, d.begin_number, d.begun_at, d.first_sent_at,
             d.request, d.due_at AS delivery_due_at, d.late_allowed,
@@ -115,6 +115,11 @@ BEGIN
                 PERFORM automapost.hold_delivery(j.job, j.delivery,
                     'the account is gone, so nobody can look whether it is there');
                 CONTINUE;
+            ELSIF clock_timestamp() < j.begun_at + e.send_deadline + e.reconcile_margin THEN
+                -- Whoever made it due sooner did not know that the send may still be under way.
+                PERFORM automapost.put_back_job(j.job, j.begun_at + e.send_deadline + e.reconcile_margin,
+                    j.error_class, j.error_code, j.error_message);
+                CONTINUE;
             END IF;
         ELSIF j.state <> 'pending' THEN
             PERFORM automapost.end_job(j.job, 'cancelled', 'delivery-' || j.state,
@@ -151,6 +156,10 @@ BEGIN
             CONTINUE;
         END IF;
 
+        IF is_post AND j.due_at IS DISTINCT FROM j.delivery_due_at AND j.state = 'pending' THEN
+            -- Moved since it was collected: late is what begin finds late by the new time.
+            UPDATE automapost.post_deliveries d SET due_at = j.due_at WHERE d.id = j.delivery;
+        END IF;
         id := j.job;
         mode := CASE j.state WHEN 'unconfirmed' THEN 'reconcile' ELSE 'run' END;
         input := jsonb_build_object(
