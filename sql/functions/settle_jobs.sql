@@ -116,6 +116,10 @@ BEGIN
         SELECT * INTO d FROM automapost.post_deliveries p WHERE p.id = item.delivery_id FOR NO KEY UPDATE;
         late_at := CASE WHEN d.late_allowed THEN 'infinity' ELSE d.due_at + e.late_limit END;
     END IF;
+    IF d.state = 'unconfirmed' AND outcome IN ('retry', 'limited', 'config', 'timeout', 'failed') THEN
+        -- Looking failed; that tells nothing of what was sent before.
+        outcome := CASE outcome WHEN 'failed' THEN 'held' ELSE 'unclear' END;
+    END IF;
     SELECT CASE WHEN job.begun OR NOT y.touches_world THEN 1 ELSE 0 END INTO cost
     FROM automapost.job_definitions y WHERE y.name = job.job_type;
 
@@ -244,7 +248,7 @@ BEGIN
                     ELSE job.limit_key END, due, COALESCE(said, 'rate limited'), 'platform')
             ON CONFLICT (key) DO UPDATE
                 SET until = GREATEST(l.until, excluded.until), reason = excluded.reason,
-                    by = excluded.by, created_at = excluded.created_at
+                    by = excluded.by, is_pause = false, created_at = excluded.created_at
                 WHERE NOT l.is_pause OR l.until < excluded.created_at;
         END IF;
         IF d.id IS NULL AND COALESCE(job.first_limited_at, t) < t - e.rate_limited_max THEN
