@@ -123,7 +123,8 @@ BEGIN
                 begun_at = t, lease = item.lease, version = j.version,
                 handle = item.handle, way = item.way,
                 request = COALESCE(CASE WHEN j.state = 'unconfirmed' THEN d.request END, item.request),
-                request_sha256 = encode(sha256(convert_to(item.request ->> 'body', 'UTF8')), 'hex'),
+                request_sha256 = CASE WHEN j.state = 'unconfirmed' THEN d.request_sha256
+                    ELSE encode(sha256(convert_to(item.request ->> 'body', 'UTF8')), 'hex') END,
                 first_sent_at = CASE WHEN j.state = 'unconfirmed' THEN d.first_sent_at ELSE t END,
                 absent_at = NULL, updated_at = t
             WHERE d.id = j.delivery
