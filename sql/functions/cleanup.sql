@@ -90,7 +90,10 @@ BEGIN
     -- A delivery goes when its post is past every window in which it could be looked at again.
     DELETE FROM automapost.post_deliveries WHERE id IN (
         SELECT d.id FROM automapost.post_deliveries d
-        WHERE d.finished_at < t - GREATEST(e.keep_failed, interval '30 days') AND d.applied_at IS NOT NULL
+        WHERE d.finished_at < t - GREATEST(e.keep_failed, interval '30 days')
+            AND NOT EXISTS (SELECT FROM automapost.post_deliveries u
+                            WHERE u.post_id = d.post_id AND u.kind = 'post' AND u.state = 'sent'
+                                AND u.applied_at IS NULL)
         LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN total + n;
