@@ -44,8 +44,9 @@ BEGIN
                 sent_at = COALESCE((item.receipt ->> 'sentAt')::timestamptz, d.begun_at, clock_timestamp()),
                 code = NULL, detail = NULL, retry_at = NULL, request = NULL, lease = NULL,
                 finished_at = clock_timestamp(), updated_at = clock_timestamp()
-            WHERE d.id = item.delivery_id AND d.begin_number >= item.begin_number
-                AND d.state <> 'sent';
+            -- Found by reading, it has no begin of its own.
+            WHERE d.id = item.delivery_id AND d.state <> 'sent'
+                AND (item.begin_number IS NULL OR d.begin_number >= item.begin_number);
         END IF;
 
         SELECT * INTO job FROM automapost.job_queue q
