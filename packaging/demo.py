@@ -20,7 +20,7 @@ from harness.peers import Pds, Unavailable
 from webhook_receiver import DEFAULT_SECRET, WebhookReceiver
 
 BUILD = Path(sys.argv[1])
-AUTOMAPOST = BUILD / "src/cli/automapost"
+AUTOMAPOST = BUILD / "src/automapost"
 FOLDER = BUILD / "dev"
 # The waits between attempts, at a fifth: nobody likes to watch 45 seconds go by.
 FASTER = """
