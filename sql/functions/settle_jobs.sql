@@ -234,7 +234,7 @@ BEGIN
         PERFORM automapost.put_back_job(job.id, t, item.class, item.code, 'proven absent: it is sent anew');
         RETURN;
     WHEN 'put-back' THEN
-        PERFORM automapost.put_back_job(job.id, t, job.error_class, job.error_code, job.error_message,
+        PERFORM automapost.put_back_job(job.id, NULL, job.error_class, job.error_code, job.error_message,
                                         job.attempts - cost);
         RETURN;
     WHEN 'wait-token' THEN
@@ -262,7 +262,8 @@ BEGIN
         due := GREATEST(item.retry_at, t + automapost.backoff(5));
     ELSE -- retry, timeout
         cost := 0;
-        IF job.attempts >= job.max_attempts THEN
+        -- A delivery is tried until the late limit, however often that is.
+        IF job.attempts >= job.max_attempts AND (d.id IS NULL OR d.late_allowed) THEN
             IF d.id IS NOT NULL THEN
                 PERFORM automapost.finish_delivery(d.id, 'failed', item.code, said, NULL);
             END IF;
