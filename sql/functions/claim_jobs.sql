@@ -22,7 +22,7 @@ $$;
 CREATE OR REPLACE FUNCTION automapost.claim_jobs(p_worker text, p_batch text, p_types text[], p_n bigint)
 RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt bigint,
                timeout_ms bigint, mode text, input jsonb)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     claimed uuid[] := automapost.take_jobs(p_worker, p_batch, p_types, p_n, 'builtin');

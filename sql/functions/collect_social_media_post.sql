@@ -4,7 +4,7 @@
 -- good what an earlier settle could not tell the application.
 CREATE OR REPLACE FUNCTION automapost.collect_social_media_post(p_cursor jsonb, p_limit bigint)
 RETURNS TABLE (posts bigint, jobs bigint, next_cursor jsonb)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     since timestamptz := GREATEST(
         clock_timestamp() - (SELECT e.late_limit + interval '1 hour' FROM automapost.engine e),

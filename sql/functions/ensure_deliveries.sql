@@ -69,6 +69,9 @@ DECLARE
     late interval := (SELECT e.late_limit FROM automapost.engine e);
     n bigint;
 BEGIN
+    IF p_post_ids = '{}' THEN
+        RETURN 0;
+    END IF;
     INSERT INTO automapost.post_deliveries AS d
         (post_id, auth_provider_id, kind, user_id, provider, due_at, version, state, code, detail,
          finished_at)
@@ -132,10 +135,16 @@ BEGIN
         WHERE d.post_id = ANY (p_post_ids) AND d.state = 'pending'
             AND (d.late_allowed OR d.due_at > clock_timestamp() - late)
             AND y.name = 'social-media-post'
-            AND NOT EXISTS (
-                SELECT FROM automapost.job_queue l
-                WHERE l.job_type = 'social-media-post' AND l.status IN ('pending', 'running')
-                    AND l.job_key = d.post_id || ':' || d.auth_provider_id || ':' || d.kind)
+            -- Read once, not looked up for each: whatever the planner believes of a queue that was
+            -- empty a moment ago, this is never more than the live jobs.
+            AND d.post_id || ':' || d.auth_provider_id || ':' || d.kind NOT IN (
+                SELECT l.job_key FROM automapost.job_queue l
+                WHERE l.job_type = 'social-media-post' AND l.status = 'pending'
+                    AND l.job_key IS NOT NULL
+                UNION ALL
+                SELECT l.job_key FROM automapost.job_queue l
+                WHERE l.job_type = 'social-media-post' AND l.status = 'running'
+                    AND l.job_key IS NOT NULL)
         ORDER BY d.due_at, d.post_id, d.auth_provider_id
         ON CONFLICT (job_type, job_key) WHERE status = 'pending' DO NOTHING
         RETURNING q.id, q.payload

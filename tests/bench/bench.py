@@ -90,13 +90,14 @@ class Meter:
         self._folder.cleanup()
 
     def run(self, argv, environment: dict, *, timeout: float = 600) -> Sample:
-        """The sample; the program must succeed, and what it says goes to stderr."""
+        """The sample; the program must succeed. What it says is shown only if it does not."""
         out, into = os.pipe()
         try:
             command = ["/bin/sh", "-c", f'exec 3>&{into}; exec "$@"', "sh", self._program, *argv]
-            done = subprocess.run(command, env={"PATH": os.environ["PATH"], **environment},
-                                  pass_fds=[into], timeout=timeout, check=False,
-                                  stdin=subprocess.DEVNULL, stdout=sys.stderr)
+            with open(self.folder / "said", "wb") as said:
+                done = subprocess.run(command, env={"PATH": os.environ["PATH"], **environment},
+                                      pass_fds=[into], timeout=timeout, check=False,
+                                      stdin=subprocess.DEVNULL, stdout=said, stderr=said)
             os.close(into)
             into = -1
             line = os.read(out, 200).split()
@@ -105,7 +106,8 @@ class Meter:
             if into >= 0:
                 os.close(into)
         if done.returncode != 0:
-            sys.exit(f"bench: {argv[0]} ended with status {done.returncode}")
+            text = (self.folder / "said").read_text(encoding="utf-8", errors="replace")
+            sys.exit(f"bench: {argv[0]} ended with status {done.returncode}:\n{text[-2000:]}")
         wall, cpu, rss = map(int, line)
         return Sample(wall / 1000, cpu / 1000, rss / 1024)
 
