@@ -20,7 +20,8 @@ GRANT EXECUTE ON FUNCTION
     automapost.release_process(text, text),
     automapost.mark_missed(bigint),
     automapost.expire_overdue(bigint),
-    automapost.forget_old(bigint)
+    automapost.forget_old(bigint),
+    automapost.status()
 TO automapost_jobs_service;
 
 -- What the operator's command reads.
@@ -50,7 +51,8 @@ GRANT EXECUTE ON FUNCTION
     automapost.complete(text, bigint, jsonb),
     automapost.fail(text, bigint, text, text, timestamptz),
     automapost.publication(text[]),
-    automapost.accounts(text[])
+    automapost.accounts(text[]),
+    automapost.why(text)
 TO automapost_jobs_service, automapost_jobs_app;
 
 GRANT SELECT ON automapost.job_definitions, automapost.job_queue, automapost.job_executions,

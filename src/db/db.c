@@ -257,6 +257,32 @@ void db_free(Db *db) {
         free(db);
 }
 
+int db_target(const char *url, char **ret_host, char **ret_port) {
+        _cleanup_(PQconninfoFreep) PQconninfoOption *options = NULL;
+        _cleanup_(erase_and_freep) char *stripped = strip_orm_parameters(url);
+        const char *host = getenv("PGHOST"), *port = getenv("PGPORT");
+        _cleanup_free_ char *host_copy = NULL, *port_copy = NULL;
+
+        if (!stripped)
+                return -ENOMEM;
+        options = PQconninfoParse(stripped, NULL);
+        for (PQconninfoOption *o = options; o && o->keyword; o++) {
+                if (isempty(o->val))
+                        continue;
+                if (streq(o->keyword, "host") || (streq(o->keyword, "hostaddr") && isempty(host)))
+                        host = o->val;
+                else if (streq(o->keyword, "port"))
+                        port = o->val;
+        }
+        host_copy = isempty(host) ? NULL : strdup(host);
+        port_copy = isempty(port) ? NULL : strdup(port);
+        if ((!isempty(host) && !host_copy) || (!isempty(port) && !port_copy))
+                return -ENOMEM;
+        *ret_host = TAKE_PTR(host_copy);
+        *ret_port = TAKE_PTR(port_copy);
+        return 0;
+}
+
 bool db_is_open(const Db *db) {
         return db && PQstatus(db->connection) == CONNECTION_OK;
 }

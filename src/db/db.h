@@ -31,6 +31,10 @@ DEFINE_CLEANUP(Db, db_free);
 
 bool db_is_open(const Db *db);
 
+/* Where url leads, for people: host (or the folder of the socket) and port, from the URL or libpq's
+ * environment; NULL where libpq's own default counts. Never a secret. -ENOMEM. */
+int db_target(const char *url, char **ret_host, char **ret_port);
+
 /* params: query->n_params texts, NULL = SQL null. timeout covers sending and the whole answer. */
 int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
              Error *ret_error);

@@ -1,0 +1,316 @@
+-- For the person who is called at night: what is wrong, since when, whom it touches, what to type.
+
+-- Publishing that is due now, one row per job, and one per due post that nobody has collected yet
+-- (no job_id). since: when it became due (again). waits: what holds it rightly (pause, limit, or
+-- pace: its account is behind and sends one post per pace), null where a worker should take it.
+CREATE OR REPLACE FUNCTION automapost.due_publications(p_app boolean)
+RETURNS TABLE (post_id text, user_id text, limit_key text, job_id uuid, since timestamptz, waits text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    e automapost.engine;
+    t timestamptz := clock_timestamp();
+BEGIN
+    SELECT * INTO e FROM automapost.engine;
+    RETURN QUERY
+        SELECT q.payload ->> 'postId', d.user_id, q.limit_key, q.id,
+            CASE WHEN q.attempts = 0 AND q.error_class IS NULL
+                THEN LEAST(q.scheduled_for, q.due_at) ELSE q.scheduled_for END,
+            CASE WHEN l.is_pause THEN 'pause' WHEN l.key IS NOT NULL THEN 'limit'
+                WHEN q.due_at < t - e.pace_after AND k.last_begun > t - 2 * e.pace THEN 'pace' END
+        FROM automapost.job_queue q
+        LEFT JOIN automapost.post_deliveries d ON d.job_id = q.id
+        LEFT JOIN automapost.limit_keys k ON k.key = q.limit_key
+        LEFT JOIN LATERAL (
+            SELECT r.key, r.is_pause FROM automapost.rate_limits r
+            WHERE r.key IN (q.limit_key, split_part(q.limit_key, ':', 1)) AND r.until > t
+            ORDER BY r.is_pause DESC LIMIT 1) l ON true
+        WHERE q.status = 'pending' AND q.job_type = 'social-media-post' AND q.scheduled_for <= t;
+    IF p_app THEN
+        RETURN QUERY
+            SELECT p.post_id, p.user_id, NULL::text, NULL::uuid, p.due_at, NULL::text
+            FROM automapost.app_due_posts(
+                GREATEST(t - e.late_limit, (SELECT i.publish_from FROM automapost.installation i)), t) p
+            WHERE NOT EXISTS (
+                SELECT FROM automapost.post_deliveries x
+                WHERE x.post_id = p.post_id AND x.kind = 'post'
+                    AND NOT (x.state = 'cancelled' AND x.cancelled_by IS NULL));
+    END IF;
+END
+$$;
+
+-- Platforms of which nothing but silence and failures comes: at least two accounts whose last try
+-- failed for a reason that lies there, and no answer since. Accounts with a server of their own
+-- (Mastodon, webhooks) count by that server.
+CREATE OR REPLACE FUNCTION automapost.failing_platforms()
+RETURNS TABLE (provider text, host text, since timestamptz, accounts bigint, posts bigint,
+               members bigint, job_id uuid, message text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH tried AS MATERIALIZED (
+        SELECT d.provider, d.auth_provider_id, d.post_id, d.user_id, d.due_at, q.id AS job_id,
+            q.error_message, q.updated_at AS failed_at, NULL::timestamptz AS answered_at
+        FROM automapost.post_deliveries d JOIN automapost.job_queue q ON q.id = d.job_id
+        WHERE d.state IN ('pending', 'sending', 'unconfirmed') AND q.status IN ('pending', 'running')
+            AND q.error_class IN ('transient', 'unknown-outcome')
+            AND q.error_code IS DISTINCT FROM 'worker-died'
+        UNION ALL
+        SELECT d.provider, d.auth_provider_id, NULL, NULL, NULL, NULL, NULL, NULL, d.finished_at
+        FROM automapost.post_deliveries d, automapost.engine e
+        WHERE d.finished_at > clock_timestamp() - e.late_limit AND d.begin_number > 0
+            AND d.state IN ('sent', 'failed')
+    ), host AS MATERIALIZED (
+        SELECT a.auth_provider_id, substring(a.service_url FROM '^[a-z]+://([^/?#]+)') AS name
+        FROM automapost.app_accounts_by_id(
+            CASE WHEN EXISTS (SELECT FROM tried f WHERE f.failed_at IS NOT NULL)
+                THEN ARRAY(SELECT DISTINCT f.auth_provider_id FROM tried f) ELSE '{}' END) a
+    ), place AS (
+        SELECT f.*, h.name AS host FROM tried f LEFT JOIN host h USING (auth_provider_id)
+    ), answered AS (
+        SELECT p.provider, p.host, max(p.answered_at) AS at FROM place p
+        WHERE p.answered_at IS NOT NULL GROUP BY p.provider, p.host
+    )
+    SELECT p.provider, p.host, GREATEST(min(p.due_at), max(s.at)),
+        count(DISTINCT p.auth_provider_id), count(DISTINCT p.post_id), count(DISTINCT p.user_id),
+        (array_agg(p.job_id ORDER BY p.failed_at DESC))[1],
+        (array_agg(p.error_message ORDER BY p.failed_at DESC))[1]
+    FROM place p
+    LEFT JOIN answered s ON s.provider = p.provider AND s.host IS NOT DISTINCT FROM p.host
+    WHERE p.failed_at IS NOT NULL AND p.failed_at > COALESCE(s.at, '-infinity')
+    GROUP BY p.provider, p.host
+    HAVING count(DISTINCT p.auth_provider_id) >= 2
+$$;
+
+-- The name under which people know a platform.
+CREATE OR REPLACE FUNCTION automapost.platform_name(p_provider text)
+RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE p_provider WHEN 'linkedin' THEN 'LinkedIn' WHEN 'tiktok' THEN 'TikTok'
+        WHEN 'webhook' THEN 'webhook' WHEN '' THEN 'no platform' ELSE initcap(p_provider) END
+$$;
+
+-- "1 post", "2 posts".
+CREATE OR REPLACE FUNCTION automapost.counted(n bigint, p_word text)
+RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT n || ' ' || p_word || CASE n WHEN 1 THEN '' ELSE 's' END
+$$;
+
+-- Every problem that the database can see, and the counts, in one answer. Writes nothing, waits for
+-- no lock longer than half a second. A problem is {"id", "what", "since", "posts", "members",
+-- "command" or "start", "facts"}: id is one of the list in src/cli/problems.c, which has severities
+-- and words; command is what to type, as words of a shell; start names a service of which one run
+-- is the way out. What only the command can see (no connection, its own clock, its own version) it
+-- adds itself, from now, schema and migrations.
+CREATE OR REPLACE FUNCTION automapost.status()
+RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '500ms' SET timezone = 'UTC' AS $$
+DECLARE
+    e automapost.engine;
+    t timestamptz := clock_timestamp();
+    due jsonb;
+    next_due timestamptz;
+    failing jsonb := '[]';
+    reconnect jsonb := '[]';
+    app_error text;
+    publishing boolean; -- nobody paused it
+    problems jsonb;
+    counts jsonb;
+BEGIN
+    SELECT * INTO e FROM automapost.engine;
+
+    -- Whatever reads the application's tables: they may be locked, or not what they were.
+    BEGIN
+        SELECT jsonb_agg(d) INTO due FROM automapost.due_publications(true) d;
+        SELECT min(p.due_at) INTO next_due FROM (
+            SELECT a.due_at FROM automapost.app_due_posts(t, t + interval '1 year') a
+            ORDER BY a.due_at LIMIT 1) p;
+        SELECT COALESCE(jsonb_agg(f), '[]') INTO failing FROM automapost.failing_platforms() f;
+        SELECT COALESCE(jsonb_agg(jsonb_build_object('id', s.auth_provider_id,
+                'provider', s.provider, 'user', s.user_id, 'code', s.code,
+                'since', s.refresh_failed_at)), '[]')
+        INTO reconnect
+        FROM automapost.account_state s
+        JOIN automapost.app_accounts_by_id(ARRAY(
+            SELECT x.auth_provider_id FROM automapost.account_state x
+            WHERE x.refresh_failed_at IS NOT NULL)) a USING (auth_provider_id)
+        WHERE s.refresh_failed_at IS NOT NULL
+            AND s.token_version = automapost.token_version(a.access_token, a.refresh_token);
+    EXCEPTION WHEN OTHERS THEN
+        app_error := SQLERRM;
+        SELECT jsonb_agg(d) INTO due FROM automapost.due_publications(false) d;
+    END;
+    due := COALESCE(due, '[]');
+    publishing := NOT EXISTS (
+        SELECT FROM automapost.job_definitions d
+        WHERE d.name IN ('social-media', 'social-media-post') AND NOT automapost.is_runnable(d));
+
+    WITH publication AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(due) d (post_id text, user_id text, limit_key text,
+                                                 job_id uuid, since timestamptz, waits text)
+    ), waiting AS MATERIALIZED (
+        SELECT * FROM publication p WHERE publishing AND p.waits IS NULL
+    ), other AS MATERIALIZED (
+        SELECT q.job_type, y.id AS definition, y.handler, automapost.is_runnable(y) AS runnable,
+            count(*) AS n, min(q.scheduled_for) AS since,
+            (array_agg(q.id ORDER BY q.scheduled_for))[1] AS job_id
+        FROM automapost.job_queue q
+        JOIN automapost.job_definitions y ON y.name = q.job_type AND y.kind = 'type'
+        WHERE q.status = 'pending' AND q.job_type <> 'social-media-post' AND q.scheduled_for <= t
+        GROUP BY q.job_type, y.id
+    ), stopped AS (
+        SELECT d.*, COALESCE(d.name || ' is paused by ' || d.paused_by || ': ' || d.paused_reason,
+                             d.name || ' is not active') AS what
+        FROM automapost.job_definitions d WHERE NOT automapost.is_runnable(d)
+    ), problem (id, since, posts, members, what, command, start, facts) AS (
+        SELECT 'application-tables', NULL::timestamptz, NULL::bigint, NULL::bigint,
+            'the application''s tables cannot be read: ' || app_error,
+            ARRAY['automapost', 'migrate'], NULL::text, '{}'::jsonb
+        WHERE app_error IS NOT NULL
+
+        UNION ALL -- paused, and posts are due
+        SELECT 'publishing-paused', COALESCE(s.paused_at, s.updated_at),
+            count(DISTINCT p.post_id), count(DISTINCT p.user_id), s.what,
+            ARRAY['automapost', 'resume', s.name], NULL, jsonb_build_object('name', s.name,
+                'by', s.paused_by, 'reason', s.paused_reason, 'until', s.paused_until)
+        FROM stopped s, publication p
+        WHERE s.name IN ('social-media', 'social-media-post')
+        GROUP BY s.id, s.name, s.paused_at, s.updated_at, s.what, s.paused_by, s.paused_reason,
+            s.paused_until
+        UNION ALL
+        SELECT 'platform-paused', l.created_at, count(DISTINCT p.post_id),
+            count(DISTINCT p.user_id),
+            automapost.platform_name(split_part(l.key, ':', 1)) || CASE WHEN l.key LIKE '%:%'
+                THEN ' account ' || split_part(l.key, ':', 2) ELSE '' END
+                || ' is paused by ' || l.by || ': ' || l.reason,
+            ARRAY['automapost', 'resume', 'provider:' || l.key], NULL,
+            jsonb_build_object('key', l.key, 'by', l.by, 'reason', l.reason, 'until', l.until)
+        FROM automapost.rate_limits l
+        JOIN publication p ON l.key IN (p.limit_key, split_part(p.limit_key, ':', 1))
+        WHERE l.is_pause AND l.until > t
+        GROUP BY l.key, l.created_at, l.by, l.reason, l.until
+
+        UNION ALL -- nobody begins anything
+        SELECT 'nothing-begun', GREATEST(min(w.since), b.last), count(DISTINCT w.post_id),
+            count(DISTINCT w.user_id), CASE WHEN count(DISTINCT w.post_id) = 1 THEN '1 post is'
+                ELSE count(DISTINCT w.post_id) || ' posts are' END
+                || ' due and nothing is begun: automapost-social-media does not run, or it fails',
+            NULL, 'social-media', jsonb_build_object('lastBegun', b.last)
+        FROM waiting w, (SELECT max(k.last_begun) AS last FROM automapost.limit_keys k) b
+        GROUP BY b.last
+        HAVING min(w.since) < t - e.pace_after AND COALESCE(b.last, '-infinity') < t - e.pace_after
+        UNION ALL -- somebody works, but not on this
+        SELECT 'posts-too-old', min(w.since), count(DISTINCT w.post_id), count(DISTINCT w.user_id),
+            automapost.counted(count(DISTINCT w.post_id), 'post')
+                || ' due for longer than ' || automapost.span(5 * e.pace),
+            ARRAY['automapost', 'why', COALESCE(
+                (array_agg(w.job_id ORDER BY w.since) FILTER (WHERE w.job_id IS NOT NULL))[1]::text,
+                (array_agg(w.post_id ORDER BY w.since))[1])], NULL, '{}'
+        FROM waiting w, (SELECT max(k.last_begun) AS last FROM automapost.limit_keys k) b
+        WHERE w.since < t - 5 * e.pace AND b.last >= t - e.pace_after
+        HAVING count(*) > 0
+
+        UNION ALL
+        SELECT 'platform-failing', f.since, f.posts, f.members,
+            automapost.platform_name(f.provider) || COALESCE(' ' || f.host, '') || ' takes nothing from '
+                || automapost.counted(f.accounts, 'account') || ': ' || COALESCE(f.message, 'no answer'),
+            ARRAY['automapost', 'why', f.job_id::text], NULL, jsonb_build_object(
+                'provider', f.provider, 'host', f.host, 'accounts', f.accounts)
+        FROM jsonb_to_recordset(failing) f (provider text, host text, since timestamptz,
+            accounts bigint, posts bigint, members bigint, job_id uuid, message text)
+
+        UNION ALL -- refused for a reason that an operator must take away
+        SELECT 'operator-action', min(d.due_at), count(DISTINCT d.post_id),
+            count(DISTINCT d.user_id), 'publishing to ' || automapost.platform_name(d.provider)
+                || ' needs an operator: ' || (array_agg(q.error_message ORDER BY q.updated_at DESC))[1],
+            ARRAY['automapost', 'why', (array_agg(q.id::text ORDER BY q.updated_at DESC))[1]], NULL,
+            jsonb_build_object('provider', d.provider)
+        FROM automapost.post_deliveries d JOIN automapost.job_queue q ON q.id = d.job_id
+        WHERE d.state IN ('pending', 'unconfirmed') AND q.status = 'pending'
+            AND q.error_class = 'config'
+        GROUP BY d.provider
+
+        UNION ALL
+        SELECT 'worker-lapsed', w.last_beat, count(DISTINCT d.post_id), count(DISTINCT d.user_id),
+            'a worker of ' || w.service || ' on ' || w.host || ' (pid ' || w.pid
+                || ') gives no sign of life and holds ' || automapost.counted(count(DISTINCT q.id), 'job'),
+            NULL, 'cleanup', jsonb_build_object('worker', w.id, 'host', w.host, 'pid', w.pid)
+        FROM automapost.workers w
+        JOIN automapost.job_queue q ON q.locked_by = w.id AND q.status = 'running'
+        LEFT JOIN automapost.post_deliveries d ON d.job_id = q.id
+        WHERE w.ended_at IS NULL AND w.last_beat < t - e.lapse
+        GROUP BY w.id
+
+        UNION ALL -- what waits for a person
+        SELECT 'held', min(d.updated_at), count(DISTINCT d.post_id), count(DISTINCT d.user_id),
+            automapost.counted(count(*), 'delivery') || ' held: sent, but nobody could tell whether '
+                || 'it arrived', ARRAY['automapost', 'held'], NULL, '{}'
+        FROM automapost.post_deliveries d WHERE d.state = 'held'
+        HAVING count(*) > 0
+        UNION ALL
+        SELECT 'account-to-reconnect', min(r.since), count(DISTINCT d.post_id),
+            count(DISTINCT r."user"),
+            automapost.counted(count(DISTINCT r.id), 'account') || ' to reconnect: '
+                || string_agg(DISTINCT automapost.platform_name(r.provider), ', ')
+                || ' refuses the token',
+            ARRAY['automapost', 'why', (array_agg(d.id::text ORDER BY r.since))[1]], NULL, '{}'
+        FROM jsonb_to_recordset(reconnect) r (id text, provider text, "user" text, code text,
+                                               since timestamptz)
+        JOIN automapost.post_deliveries d ON d.auth_provider_id = r.id
+            AND (d.state IN ('pending', 'unconfirmed', 'held') OR d.state = 'failed'
+                AND d.code = r.code AND d.finished_at > t - interval '7 days')
+        HAVING count(*) > 0
+        UNION ALL
+        SELECT 'paused', COALESCE(s.paused_at, s.updated_at), NULL, NULL, s.what,
+            ARRAY['automapost', 'resume', s.name], NULL, jsonb_build_object('name', s.name,
+                'by', s.paused_by, 'reason', s.paused_reason, 'until', s.paused_until)
+        FROM stopped s
+        WHERE s.name = 'cleanup' OR EXISTS (SELECT FROM other o WHERE o.definition = s.id)
+            OR s.name = 'queue' AND EXISTS (SELECT FROM other o WHERE o.job_type <> 'refresh-token')
+        UNION ALL
+        SELECT 'jobs-too-old', o.since, NULL, NULL, automapost.counted(o.n, 'job') || ' of type '
+                || o.job_type || ' due for longer than ' || automapost.span(5 * e.pace),
+            CASE WHEN o.handler <> 'builtin' OR to_regproc(
+                    'automapost.load_' || replace(o.job_type, '-', '_')) IS NULL
+                THEN ARRAY['automapost', 'why', o.job_id::text] END,
+            CASE WHEN o.handler <> 'builtin' OR to_regproc(
+                    'automapost.load_' || replace(o.job_type, '-', '_')) IS NULL THEN NULL
+                WHEN o.job_type = 'refresh-token' THEN 'social-media' ELSE 'queue' END,
+            jsonb_build_object('type', o.job_type)
+        FROM other o
+        WHERE o.runnable AND o.since < t - 5 * e.pace
+        UNION ALL
+        SELECT 'clock-off', w.last_beat, NULL, NULL, 'the clock of ' || w.host || ' is '
+                || round(abs(extract(epoch FROM w.clock_offset)), 1) || ' s '
+                || CASE WHEN w.clock_offset > '0' THEN 'ahead of' ELSE 'behind' END
+                || ' the database''s', NULL, NULL, jsonb_build_object('host', w.host,
+                'offset', extract(epoch FROM w.clock_offset))
+        FROM (SELECT DISTINCT ON (x.host) x.* FROM automapost.workers x
+              WHERE x.last_beat > t - interval '1 hour' ORDER BY x.host, x.last_beat DESC) w
+        WHERE abs(extract(epoch FROM w.clock_offset)) > 2
+    )
+    SELECT COALESCE(jsonb_agg(jsonb_strip_nulls(to_jsonb(p)) ORDER BY p.since), '[]') INTO problems
+    FROM problem p;
+
+    SELECT jsonb_build_object(
+        'due', (SELECT count(*) FROM jsonb_array_elements(due))
+            + (SELECT count(*) FROM automapost.job_queue q WHERE q.status = 'pending'
+                AND q.job_type <> 'social-media-post' AND q.scheduled_for <= t),
+        'running', (SELECT count(*) FROM automapost.job_queue q WHERE q.status = 'running'),
+        'publishedHour', count(*) FILTER (WHERE d.state = 'sent' AND d.finished_at > t - interval '1 hour'),
+        'publishedDay', count(*) FILTER (WHERE d.state = 'sent'),
+        'failedDay', count(*) FILTER (WHERE d.state = 'failed'),
+        'missedDay', count(*) FILTER (WHERE d.state = 'missed'),
+        'held', (SELECT count(*) FROM automapost.post_deliveries h WHERE h.state = 'held'),
+        'nextDue', LEAST(next_due, (SELECT min(q.scheduled_for) FROM automapost.job_queue q
+                                    WHERE q.status = 'pending' AND q.scheduled_for > t)))
+    INTO counts
+    FROM automapost.post_deliveries d WHERE d.finished_at > t - interval '1 day';
+
+    RETURN jsonb_build_object('now', clock_timestamp(), 'problems', problems, 'counts', counts,
+        'schema', (SELECT v.version FROM automapost.schema_version() v),
+        'lowestBinary', (SELECT v.lowest_binary FROM automapost.schema_version() v),
+        'migrations', (SELECT COALESCE(jsonb_agg(m.version ORDER BY m.version), '[]')
+                       FROM automapost.schema_migrations m));
+END
+$$;

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What `automapost status` can find wrong: the one list of kinds, with severities and words, for
+ * the verb itself, for its --kinds and for the manual. automapost.status() names them by id. */
+
+#include <stddef.h>
+
+/* Also the exit status; the worst one found is the verdict. */
+typedef enum Severity {
+        SEVERITY_WELL,
+        SEVERITY_PERSON,    /* something waits for a person */
+        SEVERITY_NOT_GOING, /* posts are not going out */
+        SEVERITY_UNKNOWN,   /* cannot tell */
+        _SEVERITY_MAX,
+} Severity;
+
+typedef struct ProblemKind {
+        const char *id;
+        Severity severity;
+        const char *words; /* end the verdict: "Posts are not going out: WORDS." */
+} ProblemKind;
+
+/* The worst first; of the same severity, causes before what may follow from them. */
+extern const ProblemKind problem_kinds[];
+extern const size_t n_problem_kinds;
+
+/* One that this version does not know waits for a person. */
+const ProblemKind *problem_kind(const char *id);
+/* "Posts are not going out". */
+const char *severity_words(Severity severity);
