@@ -6,13 +6,14 @@
 -- the same go.
 CREATE OR REPLACE FUNCTION automapost.begin_jobs(p_worker text, p_batch text, p_items jsonb)
 RETURNS TABLE (id text, verdict text, begin_number bigint, detail text)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     w automapost.workers := automapost.lock_worker(p_worker);
     e automapost.engine;
     items automapost.begin_item[];
     item automapost.begin_item;
+    go automapost.begin_item[] := '{}';
     shared text[];
     j record;
     why text;
@@ -37,8 +38,8 @@ BEGIN
         SELECT DISTINCT q.payload ->> 'postId' FROM automapost.job_queue q
         WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i))), 'share') l);
 
-    FOREACH item IN ARRAY items LOOP
-        SELECT q.id AS job, q.lease, q.status, q.begun, q.cancel_requested_at, q.cancel_requested_by,
+    FOR j IN
+        SELECT i AS item, q.id AS job, q.lease, q.status, q.begun, q.cancel_requested_at, q.cancel_requested_by,
             q.limit_key, q.attempts,
             d.id AS delivery, d.state, d.kind, d.begin_number, d.begin_batch, d.job_id, d.request,
             d.first_sent_at, d.due_at AS delivery_due_at, d.late_allowed,
@@ -50,13 +51,17 @@ BEGIN
             CASE d.kind WHEN 'post' THEN automapost.post_version(
                 p.content, p.due_at, p.providers, p.auth_provider_ids)
             ELSE md5(p.first_comment) END AS version
-        INTO j
-        FROM automapost.job_queue q
-        JOIN automapost.job_definitions y ON y.name = q.job_type
+        FROM unnest(items) i
+        LEFT JOIN automapost.job_queue q ON q.id = i.id
+        LEFT JOIN automapost.job_definitions y ON y.name = q.job_type
         LEFT JOIN automapost.post_deliveries d ON d.job_id = q.id
-        LEFT JOIN automapost.app_posts_by_id(ARRAY[q.payload ->> 'postId']) p ON true
-        WHERE q.id = item.id;
-
+        LEFT JOIN automapost.app_posts_by_id(ARRAY(
+            SELECT DISTINCT k.payload ->> 'postId' FROM automapost.job_queue k
+            WHERE k.id = ANY (ARRAY(SELECT n.id FROM unnest(items) n)))) p
+            ON p.post_id = q.payload ->> 'postId'
+        ORDER BY i.id
+    LOOP
+        item := j.item;
         id := item.id::text;
         begin_number := NULL;
         detail := NULL;
@@ -118,23 +123,30 @@ BEGIN
         END IF;
 
         IF verdict = 'go' AND begin_number IS NULL THEN
-            UPDATE automapost.post_deliveries d
-            SET state = 'sending', begin_number = d.begin_number + 1, begin_batch = p_batch,
-                begun_at = t, lease = item.lease, version = j.version,
-                handle = item.handle, way = item.way,
-                request = COALESCE(CASE WHEN j.state = 'unconfirmed' THEN d.request END, item.request),
-                request_sha256 = CASE WHEN j.state = 'unconfirmed' THEN d.request_sha256
-                    ELSE encode(sha256(convert_to(item.request ->> 'body', 'UTF8')), 'hex') END,
-                first_sent_at = CASE WHEN j.state = 'unconfirmed' THEN d.first_sent_at ELSE t END,
-                absent_at = NULL, updated_at = t
-            WHERE d.id = j.delivery
-            RETURNING d.begin_number INTO begin_number;
-            UPDATE automapost.job_queue q
-            SET begun = true, attempts = q.attempts + 1, updated_at = clock_timestamp()
-            WHERE q.id = j.job;
-            UPDATE automapost.limit_keys k SET last_begun = clock_timestamp() WHERE k.key = j.limit_key;
+            begin_number := j.begin_number + 1;
+            go := go || item;
         END IF;
         RETURN NEXT;
     END LOOP;
+
+    -- All that go in one statement each. What is sent once more keeps its bytes.
+    UPDATE automapost.post_deliveries d
+    SET state = 'sending', begin_number = d.begin_number + 1, begin_batch = p_batch,
+        begun_at = t, lease = g.lease,
+        version = CASE d.state WHEN 'unconfirmed' THEN d.version ELSE g.version END,
+        handle = g.handle, way = g.way,
+        request = COALESCE(CASE d.state WHEN 'unconfirmed' THEN d.request END, g.request),
+        request_sha256 = CASE d.state WHEN 'unconfirmed' THEN d.request_sha256
+            ELSE encode(sha256(convert_to(g.request ->> 'body', 'UTF8')), 'hex') END,
+        first_sent_at = CASE d.state WHEN 'unconfirmed' THEN d.first_sent_at ELSE t END,
+        absent_at = NULL, updated_at = t
+    FROM unnest(go) g
+    WHERE d.job_id = g.id;
+    UPDATE automapost.job_queue q
+    SET begun = true, attempts = q.attempts + 1, updated_at = clock_timestamp()
+    WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g));
+    UPDATE automapost.limit_keys k SET last_begun = clock_timestamp()
+    WHERE k.key = ANY (ARRAY(SELECT q.limit_key FROM automapost.job_queue q
+                             WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g))));
 END
 $$;
