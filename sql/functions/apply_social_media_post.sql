@@ -7,8 +7,10 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     done text[];
     published timestamptz[];
+    reopening text[];
 BEGIN
     PERFORM automapost.app_lock_posts(p_post_ids, 'update');
+    reopening := automapost.reopening_posts(p_post_ids);
 
     INSERT INTO automapost.post_deliveries
         (post_id, auth_provider_id, kind, user_id, provider, due_at, version)
@@ -26,7 +28,7 @@ BEGIN
     SELECT array_agg(s.post_id), array_agg(s.published) INTO done, published FROM (
         SELECT d.post_id, min(d.sent_at) AS published
         FROM automapost.post_deliveries d
-        WHERE d.post_id = ANY (p_post_ids) AND d.kind = 'post'
+        WHERE d.post_id = ANY (p_post_ids) AND d.kind = 'post' AND d.post_id <> ALL (reopening)
         GROUP BY d.post_id
         HAVING bool_or(d.state = 'sent')
             AND bool_and(d.state IN ('sent', 'failed', 'missed', 'cancelled'))) s;
@@ -37,6 +39,36 @@ BEGIN
     UPDATE automapost.post_deliveries d SET applied_at = clock_timestamp()
     WHERE d.post_id = ANY (done) AND d.kind = 'post' AND d.state = 'sent' AND d.applied_at IS NULL;
     RETURN cardinality(done);
+END
+$$;
+
+-- Posts of which collect will take up again a delivery that has ended, now or at the post's new time
+-- (see ensure_deliveries): they are not at their end, whatever was sent already.
+CREATE OR REPLACE FUNCTION automapost.reopening_posts(p_post_ids text[])
+RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ended text[] := ARRAY(
+        SELECT DISTINCT d.post_id FROM automapost.post_deliveries d
+        WHERE d.post_id = ANY (p_post_ids) AND d.kind = 'post'
+            AND d.state IN ('failed', 'missed', 'cancelled'));
+BEGIN
+    IF ended = '{}' THEN
+        RETURN ended;
+    END IF;
+    RETURN ARRAY(
+        SELECT DISTINCT p.post_id
+        FROM automapost.app_posts_by_id(ended) p
+        JOIN automapost.post_deliveries d ON d.post_id = p.post_id AND d.kind = 'post'
+        LEFT JOIN automapost.post_targets(ended) t ON t.post_id = d.post_id
+            AND t.auth_provider_id = d.auth_provider_id AND t.code IS NULL
+        WHERE p.status = 'SCHEDULED' AND p.deleted_at IS NULL
+            AND p.due_at > clock_timestamp() - (SELECT e.late_limit FROM automapost.engine e)
+            AND (p.due_at > clock_timestamp() OR t.post_id IS NOT NULL)
+            AND (d.state = 'cancelled' AND d.cancelled_by IS NULL
+                OR d.state IN ('failed', 'missed', 'cancelled')
+                    AND d.version IS DISTINCT FROM automapost.post_version(
+                        p.content, p.due_at, p.providers, p.auth_provider_ids)));
 END
 $$;
 

@@ -14,6 +14,7 @@ DECLARE
     ids text[];
     last_time timestamptz;
     unapplied text[];
+    out_already text[];
 BEGIN
     IF p_cursor IS NULL THEN
         unapplied := ARRAY(
@@ -36,6 +37,18 @@ BEGIN
 
     posts := COALESCE(cardinality(ids), 0);
     jobs := CASE WHEN posts > 0 THEN automapost.ensure_deliveries(ids) ELSE 0 END;
+
+    -- Scheduled once more, and out for ever: nothing is sent, and the application hears so again.
+    out_already := ARRAY(
+        SELECT d.post_id FROM automapost.post_deliveries d
+        WHERE d.post_id = ANY (ids) AND d.kind = 'post'
+        GROUP BY d.post_id
+        HAVING bool_or(d.state = 'sent')
+            AND bool_and(d.state IN ('sent', 'failed', 'missed', 'cancelled')));
+    IF out_already <> '{}' THEN
+        PERFORM automapost.apply_each(out_already);
+    END IF;
+
     next_cursor := CASE WHEN posts = p_limit THEN
         jsonb_build_object('due_at', last_time, 'post_id', ids[posts]) END;
     RETURN NEXT;

@@ -156,9 +156,15 @@ BEGIN
             CONTINUE;
         END IF;
 
-        IF is_post AND j.due_at IS DISTINCT FROM j.delivery_due_at AND j.state = 'pending' THEN
-            -- Moved since it was collected: late is what begin finds late by the new time.
-            UPDATE automapost.post_deliveries d SET due_at = j.due_at WHERE d.id = j.delivery;
+        IF j.state = 'pending' THEN
+            -- Changed since it was collected: late is what begin finds late by the new time, and an
+            -- end is one of the text that is tried now, not of the one before.
+            UPDATE automapost.post_deliveries d
+            SET due_at = CASE WHEN is_post THEN j.due_at ELSE d.due_at END,
+                version = CASE WHEN is_post THEN j.version ELSE md5(j.first_comment) END
+            WHERE d.id = j.delivery
+                AND (is_post AND (d.due_at, d.version) IS DISTINCT FROM (j.due_at, j.version)
+                    OR NOT is_post AND d.version IS DISTINCT FROM md5(j.first_comment));
         END IF;
         id := j.job;
         mode := CASE j.state WHEN 'unconfirmed' THEN 'reconcile' ELSE 'run' END;
