@@ -140,7 +140,13 @@ static int check_history(Db *db, Error *ret_error) {
 
         r = migrate_status(db, &rows, &n, ret_error);
         for (size_t i = 0; r >= 0 && i < n; i++)
-                if (rows[i].state == MIGRATION_CHANGED)
+                if (rows[i].state == MIGRATION_NEWER)
+                        r = error_setf(ret_error, ERROR_CONFIG, -EEXIST, "schema",
+                                       "the database has migration %" PRId64 " (%s), which this program "
+                                       "does not know\n"
+                                       "HINT: migrate with the newest version that is installed anywhere",
+                                       rows[i].version, rows[i].name);
+                else if (rows[i].state == MIGRATION_CHANGED)
                         r = error_setf(
                                 ret_error, ERROR_CONFIG, -EEXIST, "schema",
                                 "migration %" PRId64 " (%s) was applied with another text than "
@@ -154,7 +160,9 @@ static int check_history(Db *db, Error *ret_error) {
 /* A step is applied whole or not at all. */
 static int apply_step(Db *db, const char *name, const char *sql, void (*say)(const char *),
                       Error *ret_error) {
-        _cleanup_free_ char *transaction = strjoinf("BEGIN;\n%s\nCOMMIT;", sql);
+        /* that a schema is there already is no news */
+        _cleanup_free_ char *transaction =
+                strjoinf("BEGIN;\nSET LOCAL client_min_messages = warning;\n%s\nCOMMIT;", sql);
         _cleanup_(error_done) Error error = ERROR_NULL;
         int r;
 
