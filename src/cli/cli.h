@@ -61,7 +61,8 @@ struct Cli {
 
         Settings settings;
         bool settings_loaded;
-        char *settings_file; /* that stood in for the environment, or NULL */
+        char *settings_file;  /* that stood in for the environment, or NULL */
+        bool settings_in_dev; /* that one is of "automapost dev" */
         Db *db;
 };
 

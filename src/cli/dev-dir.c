@@ -8,6 +8,8 @@ char *dev_default_dir(void) {
 
         if (data && *data == '/')
                 return strjoinf("%s/automapost-jobs/dev", data);
+        if (geteuid() == 0)
+                return strdup("/var/lib/automapost-jobs-dev");
         if (home && *home == '/')
                 return strjoinf("%s/.local/share/automapost-jobs/dev", home);
         return NULL;

@@ -31,7 +31,7 @@ static bool take_apart(char *line, char **ret_name, char **ret_value) {
         return true;
 }
 
-int env_file_load(const char *path, Error *ret_error) {
+int env_file_load(const char *path, bool replace, Error *ret_error) {
         _cleanup_(env_closep) FILE *f = fopen(path, "re");
         _cleanup_free_ char *line = NULL;
         size_t allocated = 0, number = 0;
@@ -56,7 +56,7 @@ int env_file_load(const char *path, Error *ret_error) {
                 if (!take_apart(start, &name, &value))
                         return error_setf(ret_error, ERROR_CONFIG, -EINVAL, "settings-file",
                                           "%s, line %zu is not NAME=value", path, number);
-                if (setenv(name, value, 0) < 0)
+                if (setenv(name, value, replace) < 0)
                         return error_oom(ret_error);
         }
         return 1;

@@ -68,7 +68,8 @@ void cli_print(const Cli *c, Style style, const char *format, ...) {
                style != STYLE_NONE ? cli_style(c, STYLE_NONE) : "");
 }
 
-/* The bytes of s that fit into width columns: up to the last space, if there is one. */
+/* The bytes of s that fit into width columns, cut between words. A longer word stays whole: an id
+ * in two parts cannot be copied. */
 static size_t fitting(const char *s, size_t width) {
         size_t columns = 0, last_space = 0, i = 0;
 
@@ -76,15 +77,15 @@ static size_t fitting(const char *s, size_t width) {
                 uint32_t c;
                 int n = utf8_decode(s + i, strlen(s + i), &c);
 
-                if (n <= 0)
-                        n = 1;
-                if (s[i] == ' ')
+                if (s[i] == ' ') {
+                        if (columns > width)
+                                return last_space > 0 ? last_space : i;
                         last_space = i;
-                if (++columns > width)
-                        return last_space > 0 ? last_space : i;
-                i += (size_t) n;
+                }
+                columns++;
+                i += n > 0 ? (size_t) n : 1;
         }
-        return i;
+        return columns > width && last_space > 0 ? last_space : i;
 }
 
 void cli_field(const Cli *c, const char *label, Style style, const char *text) {
@@ -114,12 +115,11 @@ struct Table {
         struct libscols_table *table;
         struct libscols_line *line; /* the last */
         bool color;
+        unsigned width; /* of the terminal */
         size_t n_columns;
+        size_t *widths; /* what each column's longest text takes */
+        bool *wraps;
 };
-
-static inline void table_unref(struct libscols_table *t) {
-        scols_unref_table(t);
-}
 
 int table_new(const Cli *c, const Column *columns, size_t n, Table **ret) {
         _cleanup_(table_freep) Table *t = calloc(1, sizeof(Table));
@@ -127,9 +127,12 @@ int table_new(const Cli *c, const Column *columns, size_t n, Table **ret) {
         if (!t)
                 return -ENOMEM;
         t->table = scols_new_table();
-        if (!t->table)
+        t->widths = calloc(n, sizeof(size_t));
+        t->wraps = calloc(n, sizeof(bool));
+        if (!t->table || !t->widths || !t->wraps)
                 return -ENOMEM;
         t->color = c->color;
+        t->width = c->width;
         t->n_columns = n;
         (void) scols_table_enable_colors(t->table, c->color);
         (void) scols_table_set_termforce(t->table, c->width > 0 ? SCOLS_TERMFORCE_ALWAYS
@@ -145,6 +148,13 @@ int table_new(const Cli *c, const Column *columns, size_t n, Table **ret) {
 
                 if (!column)
                         return -ENOMEM;
+                t->widths[i] = strlen(columns[i].title);
+                t->wraps[i] = columns[i].flags & COLUMN_WRAP;
+                if (t->wraps[i]) {
+                        (void) scols_column_set_safechars(column, "\n");
+                        (void) scols_column_set_wrapfunc(column, scols_wrapnl_chunksize,
+                                                         scols_wrapnl_nextchunk, NULL);
+                }
                 if (c->color)
                         (void) scols_cell_set_color(scols_column_get_header(column),
                                                     styles[STYLE_DIM]);
@@ -155,6 +165,8 @@ int table_new(const Cli *c, const Column *columns, size_t n, Table **ret) {
 
 void table_free(Table *t) {
         scols_unref_table(t->table);
+        free(t->widths);
+        free(t->wraps);
         free(t);
 }
 
@@ -173,6 +185,8 @@ int table_add(Table *t, const char *const *cells) {
                 for (char *p = clean; *p; p++)
                         if (*p == '\n' || *p == '\t')
                                 *p = ' ';
+                t->widths[i] =
+                        MAX(t->widths[i], (size_t) MAX(text_count_code_points(clean), (int64_t) 0));
                 if (scols_line_set_data(t->line, i, clean) < 0)
                         return -ENOMEM;
         }
@@ -186,8 +200,45 @@ void table_style(Table *t, size_t column, Style style) {
                 (void) scols_cell_set_color(cell, styles[style]);
 }
 
+/* Breaks a cell between words into lines of at most width columns. */
+static int wrap_cell(struct libscols_cell *cell, size_t width) {
+        _cleanup_free_ char *text = strdup(scols_cell_get_data(cell) ?: "");
+
+        if (!text)
+                return -ENOMEM;
+        for (char *p = text; *p;) {
+                p += fitting(p, width);
+                if (*p == ' ')
+                        *p++ = '\n';
+        }
+        return scols_cell_set_data(cell, text) < 0 ? -ENOMEM : 0;
+}
+
+/* On a terminal, a column that wraps has what the others leave. */
+static int wrap_cells(Table *t) {
+        struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
+        struct libscols_line *line;
+        int r = iter ? 0 : -ENOMEM;
+
+        while (r >= 0 && scols_table_next_line(t->table, iter, &line) == 0)
+                for (size_t i = 0; r >= 0 && i < t->n_columns; i++) {
+                        size_t others = t->n_columns - 1;
+
+                        if (!t->wraps[i])
+                                continue;
+                        for (size_t k = 0; k < t->n_columns; k++)
+                                others += k == i ? 0 : t->widths[k];
+                        r = wrap_cell(scols_line_get_cell(line, i),
+                                      t->width > others + 20 ? t->width - others : 20);
+                }
+        scols_free_iter(iter);
+        return r;
+}
+
 int table_print(Table *t) {
-        return scols_print_table(t->table) < 0 ? -EIO : 0;
+        int r = t->width > 0 ? wrap_cells(t) : 0;
+
+        return r < 0 ? r : scols_print_table(t->table) < 0 ? -EIO : 0;
 }
 
 /* ---- times and ids ---- */
@@ -198,13 +249,16 @@ static bool is_infinity(const char *iso) {
 
 char *cli_age(const char *iso) {
         char *text = NULL;
-        usec_t t;
+        usec_t t, base;
 
         if (iso && is_infinity(iso))
                 return strdup("for ever");
         if (!iso || time_parse_iso8601(iso, &t) < 0)
                 return strdup("");
-        return time_format_relative(t, now(CLOCK_REALTIME), &text) < 0 ? NULL : text;
+        base = now(CLOCK_REALTIME);
+        /* "in 2 h" a moment after somebody said so, not "in 1 h 59 min" */
+        return time_format_relative(t > base ? t + USEC_PER_SEC - 1 : t, base, &text) < 0 ? NULL
+                                                                                          : text;
 }
 
 char *cli_time(const char *iso) {

@@ -28,7 +28,7 @@ static int read_stand_in(Cli *c, Error *ret_error) {
         _cleanup_free_ char *dir = NULL, *dev = NULL;
         int r;
 
-        r = env_file_load(INSTALLED_FILE, ret_error);
+        r = env_file_load(INSTALLED_FILE, false, ret_error);
         if (r > 0) {
                 c->settings_file = strdup(INSTALLED_FILE);
                 return c->settings_file ? 0 : error_oom(ret_error);
@@ -40,7 +40,7 @@ static int read_stand_in(Cli *c, Error *ret_error) {
         dev = dir ? strjoinf("%s/env", dir) : NULL;
         if (!dev)
                 return 0; /* no home: no development database */
-        r = env_file_load(dev, ret_error);
+        r = env_file_load(dev, false, ret_error);
         if (r > 0) {
                 (void) fprintf(
                         stderr,
@@ -48,6 +48,7 @@ static int read_stand_in(Cli *c, Error *ret_error) {
                         isatty(STDERR_FILENO) ? cli_style(c, STYLE_DIM) : "", dir,
                         isatty(STDERR_FILENO) ? cli_style(c, STYLE_NONE) : "");
                 c->settings_file = TAKE_PTR(dev);
+                c->settings_in_dev = true;
         }
         return MIN(r, 0);
 }
@@ -133,8 +134,7 @@ void cli_explain(Cli *c, Error *error) {
                 hint = strdup(
                         "an administrator of the database may allow it: "
                         "GRANT automapost_jobs_service TO the login of AUTOMAPOST_DATABASE_URL");
-        else if (streq(code, "connection") && c->settings_file &&
-                 strstr(c->settings_file, "/env") && !streq(c->settings_file, INSTALLED_FILE))
+        else if (streq(code, "connection") && c->settings_in_dev)
                 hint = strdup("\"automapost dev up\" starts the development database");
         else if (streq(code, "connection") && error->class == ERROR_CONFIG)
                 hint = strdup("see AUTOMAPOST_DATABASE_URL, and pg_hba.conf of the server");

@@ -34,6 +34,13 @@ static char *error_text(const char *code, const char *class, const char *message
         return s.data ? TAKE_PTR(s.data) : strdup("");
 }
 
+/* With spaces, between which it can be wrapped. */
+static const char *spaced(JsonObject *o) {
+        return o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_SPACED |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE)
+                 : NULL;
+}
+
 static void print_definition(const Cli *c, JsonObject *definition) {
         const char *reason = json_string(definition, "paused_reason");
         _cleanup_free_ char *text = NULL;
@@ -85,8 +92,8 @@ static int print_job(const Cli *c, JsonObject *job, JsonObject *worker) {
         if (json_string(job, "cancel_requested_at"))
                 cli_field(c, "Cancelled by", STYLE_WARN, json_string(job, "cancel_requested_by"));
         cli_field(c, "Key", STYLE_NONE, json_string(job, "job_key"));
-        cli_field(c, "Payload", STYLE_NONE, payload ? json_text(payload) : NULL);
-        cli_field(c, "Result", STYLE_NONE, result ? json_text(result) : NULL);
+        cli_field(c, "Payload", STYLE_NONE, spaced(payload));
+        cli_field(c, "Result", STYLE_NONE, spaced(result));
         cli_field(c, "Created", STYLE_NONE, by);
         return 0;
 }

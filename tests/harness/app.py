@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Optional, Sequence
 
-SCHEMA = Path(__file__).with_name("app_schema.sql")
+SCHEMA = Path(__file__).parents[2] / "sql" / "dev" / "application.sql"
 
 _numbers = itertools.count(1)
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The application's own tables as this project meets them: camelCase names, its types, columns and
--- indexes. The application creates and migrates them; this file stands in for it in tests and the
--- demo only. "password", tokens of password resets and the like exist because the application has
+-- indexes. The application creates and migrates them; this file stands in for it in tests and in
+-- "automapost dev" only. "password", tokens of password resets and the like exist because the application has
 -- them: the project must work without ever reading them.
 
 CREATE TYPE "PostStatus" AS ENUM ('DRAFT', 'SCHEDULED', 'PENDING_APPROVAL', 'SENT');
