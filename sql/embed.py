@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Turns the SQL files into C: queries.[ch] (one Query each) and schema.c (what migrate applies).
+"""Turns the SQL files into C: queries.[ch] (one Query each) and schema.c (what migrate applies);
+others as they are.
 
 The files stay what psql, pgTAP and EXPLAIN read; C gets their text and, for queries, the number of
 parameters, so that a wrong call is caught before it is sent.
@@ -50,10 +51,21 @@ def schema(source, bootstrap, binding, migrations, functions):
     out.append(f"const char *const schema_functions =\n{c_string(text)};\n")
     source.write_text("\n".join(out))
 
+def texts(source, paths):
+    """Files that are sent as they are: sql_DIRECTORY_NAME."""
+    out = ["/* Generated from sql/ by sql/embed.py. */"]
+    for path in paths:
+        identifier = f"sql_{path.parent.name}_{path.stem}".replace("-", "_")
+        out.append(f"extern const char *const {identifier};\n"
+                   f"const char *const {identifier} =\n{c_string(path.read_text())};\n")
+    source.write_text("\n".join(out))
+
 def main(argv):
     kind, argv = argv[0], [pathlib.Path(a) for a in argv[1:]]
     if kind == "queries":
         queries(argv[0], argv[1], argv[2:])
+    elif kind == "texts":
+        texts(argv[0], argv[1:])
     else:
         migrations = [p for p in argv[3:] if p.parent.name == "migrations"]
         functions = [p for p in argv[3:] if p.parent.name == "functions"]
