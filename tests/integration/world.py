@@ -355,6 +355,10 @@ class World:
     def value(self, statement: str, parameters: Any = None) -> Any:
         return self.rows(statement, parameters)[0][0]
 
+    def as_owner(self, statement: str) -> None:
+        """A change of our own tables that the API has no word for."""
+        self.rows(f"BEGIN; SET LOCAL ROLE automapost_jobs_owner; {statement}; COMMIT")
+
     def reconnect(self) -> None:
         """After the server was away."""
         with contextlib.suppress(psycopg2.Error):
@@ -440,12 +444,15 @@ class World:
 
     def unsettled(self) -> str:
         """For a failure's text."""
-        rows = self.rows("""
-            SELECT q.status, q.scheduled_for - clock_timestamp(), q.error_message, d.state, d.kind,
-                d.provider, d.detail, d.begin_number
+        rows = self.rows(f"""
+            SELECT COALESCE(q.status, 'no job'), q.scheduled_for - clock_timestamp(),
+                q.error_message, d.state, d.kind, d.provider, d.detail, d.begin_number, d.applied_at
             FROM automapost.job_queue q
-            LEFT JOIN automapost.post_deliveries d ON d.job_id = q.id
-            WHERE q.status IN ('pending', 'running') LIMIT 20""")
+            FULL JOIN automapost.post_deliveries d ON d.job_id = q.id
+            WHERE q.status IN ('pending', 'running') OR d.state NOT IN {FINAL}
+                OR d.state = 'sent' AND d.kind = 'post' AND d.applied_at IS NULL LIMIT 20""")
+        rows += self.rows("SELECT 'worker', id, service, clock_timestamp() - last_beat"
+                          " FROM automapost.workers WHERE ended_at IS NULL")
         return "\n".join(map(str, rows))
 
     # Judgements.
