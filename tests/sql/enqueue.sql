@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- enqueue(): defaults, every line of the on_conflict table, and what is refused.
 BEGIN;
-SELECT plan(31);
+SELECT plan(32);
 
 -- Defaults
 CREATE TEMP TABLE first AS SELECT * FROM automapost.enqueue('plain');
@@ -72,6 +72,10 @@ SELECT is(t.settle((SELECT id FROM pending), 'done'), 'settled completed', 'when
 SELECT is(t.claim(types => '{plain}'), ARRAY(SELECT id FROM successor), 'it does');
 SELECT is(was, 'successor', 'reschedule, running: a successor too')
 FROM automapost.enqueue('plain', job_key => 'k', on_conflict => 'reschedule');
+
+SELECT is((count(*), max(was))::text, '(1,rescheduled)', 'running and a successor: the successor is rescheduled')
+FROM automapost.enqueue('plain', job_key => 'k', on_conflict => 'reschedule') e
+JOIN automapost.job_queue q ON q.id::text = e.id AND q.status = 'pending';
 
 -- The key is finished
 SELECT t.settle((SELECT id FROM successor), 'done');

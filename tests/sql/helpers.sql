@@ -215,5 +215,31 @@ BEGIN
 END
 $$;
 
+-- Nothing that is pending now is due for an hour: the next claim gives what comes after this.
+CREATE FUNCTION t.later() RETURNS void LANGUAGE sql AS $$
+    SELECT t.change('UPDATE automapost.job_queue SET scheduled_for = now() + interval ''1 h''
+                     WHERE status = ''pending''')
+$$;
+
 ALTER FUNCTION t.pass(interval) OWNER TO automapost_jobs_owner;
 ALTER FUNCTION t.change(text) OWNER TO automapost_jobs_owner;
+
+-- "job status, attempts used, delivery state, its code (or the job's)" of a post's delivery.
+CREATE FUNCTION t.state(post bigint, kind text DEFAULT 'post') RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s %s %s %s', q.status, q.attempts, d.state, COALESCE(d.code, q.error_code, '-'))
+    FROM automapost.post_deliveries d LEFT JOIN automapost.job_queue q ON q.id = d.job_id
+    WHERE d.post_id = t.id(post) AND d.kind = state.kind
+$$;
+
+-- Post n of t.publishing, claimed and begun, its first send with an end that nobody saw.
+CREATE FUNCTION t.unconfirmed(n bigint, way text DEFAULT 'read', comment text DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    job text := t.publishing(n, comment => comment);
+BEGIN
+    PERFORM t.claim('w1', '{social-media-post}');
+    PERFORM t.begin(job, way => way);
+    PERFORM t.settle(job, 'unknown', '{"class": "unknown-outcome", "message": "no answer"}');
+    RETURN job;
+END
+$$;
