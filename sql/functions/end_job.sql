@@ -18,7 +18,8 @@ BEGIN
     ON CONFLICT (id) DO UPDATE
         SET status = excluded.status, finished_at = excluded.finished_at,
             duration_ms = excluded.duration_ms, error_class = excluded.error_class,
-            error_code = excluded.error_code, error_message = excluded.error_message;
+            error_code = excluded.error_code, error_message = excluded.error_message
+        WHERE job_executions.status = 'running'; -- what a worker said of its attempt stays
 
     UPDATE automapost.job_queue q
     SET status = p_status, lease = NULL, claim_batch = NULL, locked_by = NULL, locked_at = NULL,
@@ -29,8 +30,8 @@ BEGIN
 END
 $$;
 
--- Back to pending, due at p_when. A job whose cancellation was asked for, or whose key has a
--- successor by now, ends instead.
+-- Back to pending, due at p_when (null: as it was, so that it keeps its place). A job whose
+-- cancellation was asked for, or whose key has a successor by now, ends instead.
 CREATE OR REPLACE FUNCTION automapost.put_back_job(
     p_job uuid, p_when timestamptz, p_class text DEFAULT NULL, p_code text DEFAULT NULL,
     p_message text DEFAULT NULL, p_attempts bigint DEFAULT NULL, p_waits_for text DEFAULT NULL)
@@ -63,7 +64,8 @@ BEGIN
 
     UPDATE automapost.job_queue q
     SET status = 'pending', lease = NULL, claim_batch = NULL, locked_by = NULL, locked_at = NULL,
-        execution_id = NULL, begun = false, scheduled_for = p_when, waits_for = p_waits_for,
+        execution_id = NULL, begun = false, scheduled_for = COALESCE(p_when, q.scheduled_for),
+        waits_for = p_waits_for,
         attempts = COALESCE(p_attempts, q.attempts),
         error_class = p_class, error_code = p_code, error_message = p_message,
         updated_at = clock_timestamp()

@@ -100,7 +100,8 @@ BEGIN
         PERFORM automapost.end_job(job.id, 'failed', 'worker-died', p_reason, NULL, 'transient');
         RETURN 'failed';
     END IF;
-    RETURN automapost.put_back_job(job.id, due, CASE WHEN job.begun THEN 'unknown-outcome' END,
+    RETURN automapost.put_back_job(job.id, CASE WHEN job.begun OR NOT world THEN due END,
+                                   CASE WHEN job.begun THEN 'unknown-outcome' END,
                                    CASE WHEN job.begun OR NOT world THEN 'worker-died' END, p_reason);
 END
 $$;
