@@ -70,6 +70,8 @@ BEGIN
         ELSIF j.begun AND j.begin_batch = p_batch THEN
             verdict := 'go';
             begin_number := j.begin_number;
+        ELSIF j.begun THEN
+            verdict := 'lost'; -- what is being sent cannot begin again
         ELSIF j.delivery IS NULL OR j.state NOT IN ('pending', 'unconfirmed') THEN
             verdict := 'cancelled';
             detail := 'the delivery is ' || COALESCE(j.state, 'gone');
@@ -105,7 +107,7 @@ BEGIN
         ELSIF NOT j.runnable OR j.provider_pause IS NOT NULL THEN
             verdict := 'paused';
             detail := COALESCE(j.provider_pause, j.paused_reason);
-            PERFORM automapost.put_back_job(j.job, clock_timestamp());
+            PERFORM automapost.put_back_job(j.job, NULL);
         ELSIF j.post_id IS NOT NULL AND NOT j.post_id = ANY (shared) THEN
             verdict := 'again';
             detail := 'the application is changing the post';
@@ -114,7 +116,7 @@ BEGIN
             OR j.kind = 'post' AND (j.post_status <> 'SCHEDULED' OR j.due_at > clock_timestamp()) THEN
             verdict := 'again'; -- load then says what became of it
             detail := 'the post was changed';
-            PERFORM automapost.put_back_job(j.job, clock_timestamp());
+            PERFORM automapost.put_back_job(j.job, NULL);
         ELSIF NOT j.late_allowed AND j.delivery_due_at <= clock_timestamp() - e.late_limit THEN
             verdict := 'late';
             PERFORM automapost.miss_delivery(j.job, j.delivery, j.version);
