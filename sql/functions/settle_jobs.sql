@@ -94,7 +94,8 @@ BEGIN
             PERFORM automapost.settle_one(item, job);
             settled := settled || item.execution_id;
         ELSIF EXISTS (SELECT FROM automapost.job_executions x
-                      WHERE x.id = item.execution_id AND x.status <> 'running') THEN
+                      WHERE x.id = item.execution_id AND x.status <> 'running'
+                          AND x.error_code IS DISTINCT FROM 'worker-died') THEN
             verdict := 'again';
         ELSE
             verdict := 'lost';
