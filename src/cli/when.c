@@ -72,10 +72,13 @@ static int from_wall(const struct tm *wall, usec_t fraction, usec_t *ret) {
                           .tm_mon = wall->tm_mon,
                           .tm_mday = wall->tm_mday };
         bool found = false;
-        time_t earliest = 0;
+        time_t earliest = 0, midnight;
 
-        if (timegm(&day) < 0 || day.tm_mon != wall->tm_mon || day.tm_mday != wall->tm_mday)
+        midnight = timegm(&day);
+        if (day.tm_mon != wall->tm_mon || day.tm_mday != wall->tm_mday)
                 return -EINVAL;
+        if (midnight < 0)
+                return -ERANGE;
         for (int dst = 1; dst >= 0; dst--) {
                 struct tm tm = *wall;
                 time_t t;
