@@ -11,7 +11,6 @@ Waiting is for an event or for a time that the database names, always under a de
 """
 
 import contextlib
-import hashlib
 import itertools
 import os
 import shutil
@@ -67,27 +66,13 @@ class Build:
 
 
 def migrate(cluster: Cluster, dbname: str, build: Build) -> None:
-    """What automapost migrate does, with the same files, as the administrator."""
-    del build
-    sql = TOP / "sql"
-    with contextlib.closing(cluster.connect(dbname)) as connection:
-        cursor = connection.cursor()
-
-        def run(text: str, as_owner: bool = True) -> None:
-            owner = "SET LOCAL ROLE automapost_jobs_owner;" if as_owner else ""
-            cursor.execute(f"BEGIN;{owner}SET LOCAL check_function_bodies = off;{text};COMMIT")
-
-        run((sql / "bootstrap.sql").read_text(encoding="utf-8"), as_owner=False)
-        for path in sorted((sql / "migrations").glob("*.sql")):
-            text = path.read_text(encoding="utf-8")
-            run(text)
-            cursor.execute(
-                "INSERT INTO automapost.schema_migrations (version, name, checksum)"
-                " VALUES (%s, %s, %s)",
-                (int(path.name[:4]), path.stem[5:], hashlib.sha256(text.encode()).hexdigest()))
-        run((sql / "bindings" / "automapost.sql").read_text(encoding="utf-8"))
-        for path in sorted((sql / "functions").glob("*.sql")):
-            run(path.read_text(encoding="utf-8"))
+    """As an operator does it, as the server's administrator."""
+    done = subprocess.run(
+        [build.program("automapost"), "migrate"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={"PATH": os.environ["PATH"], "AUTOMAPOST_DATABASE_URL": cluster.url(dbname)},
+        timeout=60, text=True, check=False)
+    if done.returncode != 0:
+        raise HarnessError(f"automapost migrate failed:\n{done.stdout}")
 
 
 def make_template(cluster: Cluster, dbname: str, build: Build) -> None:
