@@ -101,9 +101,24 @@ BEGIN
         AND (d.state = 'cancelled' AND d.cancelled_by IS NULL
             OR d.state IN ('failed', 'missed', 'cancelled') AND d.version IS DISTINCT FROM t.version);
 
+    -- What was refused was refused for the tokens of then: a member who reconnected is connected.
+    UPDATE automapost.account_state s
+    SET refresh_failed_at = NULL, token_version = NULL, code = NULL, detail = NULL,
+        updated_at = clock_timestamp()
+    WHERE s.auth_provider_id IN (
+        SELECT f.auth_provider_id FROM automapost.account_state f
+        JOIN automapost.app_accounts_by_id(ARRAY(
+            SELECT DISTINCT d.auth_provider_id FROM automapost.post_deliveries d
+            WHERE d.post_id = ANY (p_post_ids) AND d.state = 'pending')) a
+            ON a.auth_provider_id = f.auth_provider_id
+        WHERE f.refresh_failed_at IS NOT NULL AND f.token_version
+            IS DISTINCT FROM automapost.token_version(a.access_token, a.refresh_token)
+        ORDER BY f.auth_provider_id FOR NO KEY UPDATE OF f);
+
     INSERT INTO automapost.account_state AS s
         (auth_provider_id, provider, user_id, expires_at, refreshable)
-    SELECT a.auth_provider_id, a.provider, a.user_id, a.expires_at, a.refresh_token IS NOT NULL
+    SELECT a.auth_provider_id, a.provider, a.user_id, a.expires_at,
+        COALESCE(a.refresh_token, '') <> ''
     FROM automapost.app_accounts_by_id(ARRAY(
         SELECT DISTINCT d.auth_provider_id FROM automapost.post_deliveries d
         WHERE d.post_id = ANY (p_post_ids) AND d.state = 'pending')) a

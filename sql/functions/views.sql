@@ -65,7 +65,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT a.auth_provider_id, a.user_id, a.provider,
         CASE WHEN v.state = 'reconnect' AND s.token_version = automapost.token_version(
                 a.access_token, a.refresh_token) THEN 'reconnect'
-            WHEN a.expires_at <= clock_timestamp() + interval '7 days' AND a.refresh_token IS NULL
+            WHEN a.expires_at <= clock_timestamp() + interval '7 days' AND COALESCE(a.refresh_token, '') = ''
                 THEN 'expires-soon'
             ELSE 'ok' END,
         v.since, a.expires_at, COALESCE(v.posts_at_risk, 0)

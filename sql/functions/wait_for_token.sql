@@ -7,6 +7,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s automapost.account_state;
     current text;
+    expires timestamptz;
     wait interval := (SELECT e.token_wait FROM automapost.engine e);
     due timestamptz := clock_timestamp();
 BEGIN
@@ -14,8 +15,19 @@ BEGIN
     VALUES (d.auth_provider_id, d.provider, d.user_id) ON CONFLICT DO NOTHING;
     SELECT * INTO s FROM automapost.account_state a
     WHERE a.auth_provider_id = d.auth_provider_id FOR UPDATE;
-    SELECT automapost.token_version(a.access_token, a.refresh_token) INTO current
+    SELECT automapost.token_version(a.access_token, a.refresh_token), a.expires_at
+    INTO current, expires
     FROM automapost.app_accounts_by_id(ARRAY[d.auth_provider_id]) a;
+
+    -- A token that has just been refreshed, has not expired, and is refused all the same: another
+    -- refresh would only bring the next one. The member must reconnect.
+    IF current IS NOT DISTINCT FROM item.token_version AND s.refresh_failed_at IS NULL
+        AND s.refreshed_at > clock_timestamp() - wait
+        AND COALESCE(expires, 'infinity') > clock_timestamp() + interval '1 minute' THEN
+        PERFORM automapost.account_refused(d.auth_provider_id, d.provider, d.user_id,
+                                           item.token_version, item.code, item.message);
+        SELECT * INTO s FROM automapost.account_state a WHERE a.auth_provider_id = d.auth_provider_id;
+    END IF;
 
     IF current IS DISTINCT FROM item.token_version THEN
         NULL; -- somebody refreshed it already: due at once
