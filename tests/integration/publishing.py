@@ -7,6 +7,8 @@ import sys
 from datetime import timedelta
 from typing import Any, Callable, NamedTuple, Optional
 
+from harness import app
+
 from . import world as w
 
 sys.path.append(str(w.TOP / "tests" / "peers"))
@@ -136,3 +138,32 @@ def problem(status_code: int, code: str, message: str) -> dict:
     """The arguments of a fault that answers as LinkedIn words its refusals."""
     return {"status": status_code, "headers": {"content-type": "application/json"},
             "body": json.dumps({"status": status_code, "code": code, "message": message})}
+
+
+def same_member(world: w.World, first: w.Account, *others: w.Account) -> list:
+    """The accounts, all of the first one's member."""
+    result = [first]
+    for other in others:
+        world.rows('UPDATE public.auth_providers SET "userId" = %s WHERE id::text = %s',
+                   (first.user, other.id))
+        result.append(w.Account(other.id, first.user, other.receiver))
+    return result
+
+
+def plain_account(world: w.World, provider: str, remote_id: str, token: Optional[str] = "token",
+                  **fields: Any) -> w.Account:
+    """An account at a platform of which the test runs no server."""
+    user = app.member(world.db)
+    return w.Account(app.account(world.db, user, provider, remote_id, token, **fields), user, None)
+
+
+def wake(world: w.World, post: w.Post, kind: str = "post") -> None:
+    """An operator does not wait for the next try."""
+    world.rows("SELECT automapost.wake(d.job_id::text) FROM automapost.post_deliveries d"
+               " WHERE d.post_id = %s AND d.kind = %s AND d.state = 'pending'", (post.id, kind))
+
+
+def writes(fake) -> list:
+    """The requests that would publish something, as the fake saw them."""
+    with fake.lock:
+        return [exchange for exchange in fake.log if exchange.method == "POST"]
