@@ -48,7 +48,8 @@ static bool check_may_send(void *userdata) {
 }
 
 ProviderContext provider_context(const Job *job) {
-        http_set_deadline(job->thread, job->deadline);
+        http_set_deadline(job->thread,
+                          job->begun ? MIN(job->deadline, job->send_by) : job->deadline);
         http_set_check(job->thread, check_may_send, (void *) (uintptr_t) job);
         return (ProviderContext){ .http = job->thread, .settings = job->settings };
 }

@@ -53,6 +53,7 @@ typedef struct Job {
         bool begun;     /* under this lease */
         int64_t begin_number;
         usec_t deadline;   /* CLOCK_BOOTTIME: timeout_ms after the claim */
+        usec_t send_by;    /* CLOCK_BOOTTIME: nothing of what is begun goes on after it */
         usec_t started_at; /* CLOCK_REALTIME */
         JsonObject *input;
         JsonObject *logs; /* lines for job_logs */

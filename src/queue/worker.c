@@ -328,7 +328,7 @@ static JsonObject *begin_item(const Task *t) {
         return TAKE_PTR(o);
 }
 
-static void worker_apply_verdict(Worker *w, Task *t, const Rows *rows, size_t i) {
+static void worker_apply_verdict(Worker *w, Task *t, usec_t asked, const Rows *rows, size_t i) {
         const char *verdict = rows_text(rows, i, 1);
 
         if (streq(verdict, "stale"))
@@ -336,6 +336,7 @@ static void worker_apply_verdict(Worker *w, Task *t, const Rows *rows, size_t i)
         if (streq(verdict, "go")) {
                 t->job.begun = true;
                 t->job.begin_number = rows_int64(rows, i, 2, 0);
+                t->job.send_by = asked + w->engine->send_deadline;
                 pool_verdict(&w->pool, t, true);
                 return;
         }
@@ -356,6 +357,7 @@ static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_erro
         _cleanup_(json_unrefp) JsonObject *items = json_object_new_array();
         _cleanup_(rows_freep) Rows *rows = NULL;
         char batch[ID128_SIZE];
+        usec_t asked;
         int r;
 
         for (size_t i = 0; i < n; i++) {
@@ -365,6 +367,7 @@ static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_erro
                         return error_oom(ret_error);
         }
         id128_random(batch);
+        asked = now(CLOCK_BOOTTIME); /* not after the database's begun_at */
         r = worker_query(w, &query_begin_jobs, (const char *[]){ w->id, batch, json_text(items) },
                          &rows, ret_error);
         if (r < 0)
@@ -373,7 +376,7 @@ static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_erro
         for (size_t i = 0; i < rows_count(rows); i++)
                 for (size_t k = 0; k < n; k++)
                         if (streq(ready[k]->job.id, rows_text(rows, i, 0)))
-                                worker_apply_verdict(w, ready[k], rows, i);
+                                worker_apply_verdict(w, ready[k], asked, rows, i);
         return 0;
 }
 
