@@ -176,12 +176,12 @@ static int start_connection(const char *url, const char *application_name, PGcon
                 return error_oom(ret_error);
         options = PQconninfoParse(stripped, &message);
         if (!options) {
-                _cleanup_free_ char *text = message ? first_line(message) : NULL;
-
+                /* What libpq says quotes the string, and there may be a password in it. */
                 PQfreemem(message);
                 return error_setf(ret_error, ERROR_CONFIG, -EINVAL, "database-url",
-                                  "AUTOMAPOST_DATABASE_URL is no connection string: %s",
-                                  text ? text : "out of memory");
+                                  "AUTOMAPOST_DATABASE_URL is no connection string that libpq knows\n"
+                                  "HINT: postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %%XX for "
+                                  "signs like @ and /");
         }
         /* Defaults first: what the URL says wins. */
         static const struct {
