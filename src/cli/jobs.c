@@ -138,12 +138,14 @@ static int jobs_run(Cli *c, Error *ret_error) {
 const Verb verb_jobs = {
         .name = "jobs",
         .help = "List what runs, what waits, and what failed within a day",
+        .details =
+                "A job is pending, running, completed, failed, timeout or cancelled. Ids of posts\n"
+                "and accounts may be cut.",
         .group = GROUP_LOOK,
         .options =
                 (const Option[]){
                         { "type", 't', "TYPE", "of this job type" },
-                        { "status", 's', "STATUS",
-                          "pending, running, completed, failed, timeout, cancelled" },
+                        { "status", 's', "STATUS", "in this status" },
                         { "post", 0, "ID", "of this post" },
                         { "account", 0, "ID", "of this account" },
                         { "provider", 0, "P", "of this platform" },

@@ -171,17 +171,15 @@ const Verb verb_logs = {
         .name = "logs",
         .arguments = "[ID]",
         .help = "Show the log of a job, or of all jobs",
-        .details =
-                "What the services themselves say is in the journal: journalctl -u 'automapost-*'.\n"
-                "With -f and --json, each line is one object.",
+        .details = "What services say themselves is in the journal: journalctl -u 'automapost-*'.\n"
+                   "With -f and --json, each line is one object.",
         .group = GROUP_LOOK,
         .options =
                 (const Option[]){
                         { "follow", 'f', NULL, "go on with what is added, until interrupted" },
                         { "level", 'l', "LEVEL",
                           "the least important: debug, info, warning, error" },
-                        { "since", 0, "TIME",
-                          "not older: 2h, 08:00; without an id one hour unless told" },
+                        { "since", 0, "TIME", "not older: 2h, 08:00; of all jobs, 1h unless told" },
                         { "limit", 'n', "N", "the last N lines, 200 unless told" },
                         {},
                 },
