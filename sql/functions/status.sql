@@ -4,7 +4,8 @@
 -- (no job_id). since: when it became due (again). waits: what holds it rightly (pause, limit, or
 -- pace: its account is behind and sends one post per pace), null where a worker should take it.
 CREATE OR REPLACE FUNCTION automapost.due_publications(p_app boolean)
-RETURNS TABLE (post_id text, user_id text, limit_key text, job_id uuid, since timestamptz, waits text)
+RETURNS TABLE (post_id text, user_id text, limit_key text, job_id uuid, since timestamptz,
+               waits text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -30,7 +31,8 @@ BEGIN
         RETURN QUERY
             SELECT p.post_id, p.user_id, NULL::text, NULL::uuid, p.due_at, NULL::text
             FROM automapost.app_due_posts(
-                GREATEST(t - e.late_limit, (SELECT i.publish_from FROM automapost.installation i)), t) p
+                GREATEST(t - e.late_limit, (SELECT i.publish_from FROM automapost.installation i)),
+                t) p
             WHERE NOT EXISTS (
                 SELECT FROM automapost.post_deliveries x
                 WHERE x.post_id = p.post_id AND x.kind = 'post'
@@ -40,8 +42,9 @@ END
 $$;
 
 -- Platforms of which nothing but silence and failures comes: at least two accounts whose last try
--- failed for a reason that lies there, and no answer since. Accounts with a server of their own
--- (Mastodon, webhooks) count by that server.
+-- failed for a reason that lies there, and no answer since, nor in the minutes before now: one that
+-- takes some and refuses others is not down. Accounts with a server of their own (Mastodon,
+-- webhooks) count by that server.
 CREATE OR REPLACE FUNCTION automapost.failing_platforms()
 RETURNS TABLE (provider text, host text, since timestamptz, accounts bigint, posts bigint,
                members bigint, job_id uuid, message text)
@@ -50,7 +53,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT d.provider, d.auth_provider_id, d.post_id, d.user_id, d.due_at, q.id AS job_id,
             q.error_message, q.updated_at AS failed_at, NULL::timestamptz AS answered_at
         FROM automapost.post_deliveries d JOIN automapost.job_queue q ON q.id = d.job_id
-        WHERE d.state IN ('pending', 'sending', 'unconfirmed') AND q.status IN ('pending', 'running')
+        WHERE d.state IN ('pending', 'sending', 'unconfirmed')
+            AND q.status IN ('pending', 'running')
             AND q.error_class IN ('transient', 'unknown-outcome')
             AND q.error_code IS DISTINCT FROM 'worker-died'
         UNION ALL
@@ -75,7 +79,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         (array_agg(p.error_message ORDER BY p.failed_at DESC))[1]
     FROM place p
     LEFT JOIN answered s ON s.provider = p.provider AND s.host IS NOT DISTINCT FROM p.host
-    WHERE p.failed_at IS NOT NULL AND p.failed_at > COALESCE(s.at, '-infinity')
+    WHERE p.failed_at IS NOT NULL AND (s.at IS NULL OR p.failed_at > s.at
+        AND s.at < clock_timestamp() - (SELECT e.pace_after FROM automapost.engine e))
     GROUP BY p.provider, p.host
     HAVING count(DISTINCT p.auth_provider_id) >= 2
 $$;
@@ -212,8 +217,10 @@ BEGIN
 
         UNION ALL
         SELECT 'platform-failing', f.since, f.posts, f.members,
-            automapost.platform_name(f.provider) || COALESCE(' ' || f.host, '') || ' takes nothing from '
-                || automapost.counted(f.accounts, 'account') || ': ' || COALESCE(f.message, 'no answer'),
+            automapost.platform_name(f.provider) || COALESCE(' ' || f.host, '') || ' takes '
+                'nothing from '
+                || automapost.counted(f.accounts, 'account') || ': ' || COALESCE(f.message, 'no '
+                    'answer'),
             ARRAY['automapost', 'why', f.job_id::text], NULL, jsonb_build_object(
                 'provider', f.provider, 'host', f.host, 'accounts', f.accounts)
         FROM jsonb_to_recordset(failing) f (provider text, host text, since timestamptz,
@@ -222,7 +229,8 @@ BEGIN
         UNION ALL -- refused for a reason that an operator must take away
         SELECT 'operator-action', min(d.due_at), count(DISTINCT d.post_id),
             count(DISTINCT d.user_id), 'publishing to ' || automapost.platform_name(d.provider)
-                || ' needs an operator: ' || (array_agg(q.error_message ORDER BY q.updated_at DESC))[1],
+                || ' needs an operator: '
+                || (array_agg(q.error_message ORDER BY q.updated_at DESC))[1],
             ARRAY['automapost', 'why', (array_agg(q.id::text ORDER BY q.updated_at DESC))[1]], NULL,
             jsonb_build_object('provider', d.provider)
         FROM automapost.post_deliveries d JOIN automapost.job_queue q ON q.id = d.job_id
@@ -233,7 +241,8 @@ BEGIN
         UNION ALL
         SELECT 'worker-lapsed', w.last_beat, count(DISTINCT d.post_id), count(DISTINCT d.user_id),
             'a worker of ' || w.service || ' on ' || w.host || ' (pid ' || w.pid
-                || ') gives no sign of life and holds ' || automapost.counted(count(DISTINCT q.id), 'job'),
+                || ') gives no sign of life and holds '
+                    '' || automapost.counted(count(DISTINCT q.id), 'job'),
             NULL, 'cleanup', jsonb_build_object('worker', w.id, 'host', w.host, 'pid', w.pid)
         FROM automapost.workers w
         JOIN automapost.job_queue q ON q.locked_by = w.id AND q.status = 'running'
@@ -243,7 +252,8 @@ BEGIN
 
         UNION ALL -- what waits for a person
         SELECT 'held', min(d.updated_at), count(DISTINCT d.post_id), count(DISTINCT d.user_id),
-            automapost.counted(count(*), 'delivery') || ' held: sent, but nobody could tell whether '
+            automapost.counted(count(*), 'delivery') || ' held: sent, but nobody could tell '
+                'whether '
                 || 'it arrived', ARRAY['automapost', 'held'], NULL, '{}'
         FROM automapost.post_deliveries d WHERE d.state = 'held'
         HAVING count(*) > 0
@@ -265,7 +275,10 @@ BEGIN
             ARRAY['automapost', 'resume', s.name], NULL, jsonb_build_object('name', s.name,
                 'by', s.paused_by, 'reason', s.paused_reason, 'until', s.paused_until)
         FROM stopped s
-        WHERE s.name = 'cleanup' OR EXISTS (SELECT FROM other o WHERE o.definition = s.id)
+        WHERE s.name = 'cleanup'
+            OR s.name IN ('social-media', 'social-media-post')
+                AND NOT EXISTS (SELECT FROM publication)
+            OR EXISTS (SELECT FROM other o WHERE o.definition = s.id)
             OR s.name = 'queue' AND EXISTS (SELECT FROM other o WHERE o.job_type <> 'refresh-token')
         UNION ALL
         SELECT 'jobs-too-old', o.since, NULL, NULL, automapost.counted(o.n, 'job') || ' of type '
@@ -297,7 +310,8 @@ BEGIN
             + (SELECT count(*) FROM automapost.job_queue q WHERE q.status = 'pending'
                 AND q.job_type <> 'social-media-post' AND q.scheduled_for <= t),
         'running', (SELECT count(*) FROM automapost.job_queue q WHERE q.status = 'running'),
-        'publishedHour', count(*) FILTER (WHERE d.state = 'sent' AND d.finished_at > t - interval '1 hour'),
+        'publishedHour', count(*) FILTER (
+            WHERE d.state = 'sent' AND d.finished_at > t - interval '1 hour'),
         'publishedDay', count(*) FILTER (WHERE d.state = 'sent'),
         'failedDay', count(*) FILTER (WHERE d.state = 'failed'),
         'missedDay', count(*) FILTER (WHERE d.state = 'missed'),

@@ -41,7 +41,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             WHEN p_facts ->> m.part[3] = 'infinity' THEN 'for ever'
             ELSE COALESCE(to_char((p_facts ->> m.part[3])::timestamptz AT TIME ZONE 'UTC',
                                   'FMDD Mon YYYY HH24:MI:SS "UTC"'), '-') END, '' ORDER BY m.n)
-    FROM regexp_matches(p_template, '([^{]*)(?:\{(@?)([a-z_]+)\})?', 'g') WITH ORDINALITY m (part, n)
+    FROM regexp_matches(p_template, '([^{]*)(?:\{(@?)([a-z_]+)\})?', 'g')
+        WITH ORDINALITY m (part, n)
 $$;
 
 -- What a member or an operator can do about a code of the closed list (src/base/codes.h).
@@ -49,20 +50,27 @@ CREATE OR REPLACE FUNCTION automapost.advice(p_code text)
 RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE p_code
-        WHEN 'reconnect-account' THEN 'The member must connect the account again in the application, then edit or reschedule the post.'
-        WHEN 'permission-missing' THEN 'The member must connect the account again and grant every permission that is asked for.'
-        WHEN 'account-invalid' THEN 'The account''s data are wrong: the member must remove it and connect it again.'
-        WHEN 'not-your-account' THEN 'The account is gone or belongs to another member: the member must choose one of their own.'
+        WHEN 'reconnect-account' THEN 'The member must connect the account again in the '
+            'application, then edit or reschedule the post.'
+        WHEN 'permission-missing' THEN 'The member must connect the account again and grant every '
+            'permission that is asked for.'
+        WHEN 'account-invalid' THEN 'The account''s data are wrong: the member must remove it and '
+            'connect it again.'
+        WHEN 'not-your-account' THEN 'The account is gone or belongs to another member: the '
+            'member must choose one of their own.'
         WHEN 'no-account' THEN 'The member must choose an account for the post.'
         WHEN 'forbidden-host' THEN 'The address is not allowed: it must be https on a public host.'
-        WHEN 'endpoint-gone' THEN 'The endpoint says that it is gone: the member must remove it or give a new address.'
+        WHEN 'endpoint-gone' THEN 'The endpoint says that it is gone: the member must remove it '
+            'or give a new address.'
         WHEN 'text-too-long' THEN 'The member must shorten the text.'
         WHEN 'text-empty' THEN 'The member must write a text.'
-        WHEN 'media-required' THEN 'The platform takes no post without an image or a video: the member must add one or leave this account out.'
+        WHEN 'media-required' THEN 'The platform takes no post without an image or a video: the '
+            'member must add one or leave this account out.'
         WHEN 'duplicate' THEN 'The platform has this very text already: the member must change it.'
         WHEN 'parent-missing' THEN 'The post that it comments on cannot be found on the platform.'
         WHEN 'rejected' THEN 'The member must change the post as the platform says.'
-        WHEN 'unsupported-platform' THEN 'Nothing can be published there: the member must leave this account out.'
+        WHEN 'unsupported-platform' THEN 'Nothing can be published there: the member must leave '
+            'this account out.'
         WHEN 'missed-late' THEN 'The member may give the post a new time.'
         WHEN 'no-handler' THEN 'Its type needs a definition, and a service that knows it.'
         WHEN 'worker-died' THEN 'Its workers died: their logs say why.'
@@ -149,7 +157,9 @@ DECLARE
     t timestamptz := clock_timestamp();
     doer text := automapost.service_of(q.job_type);
     account text := split_part(q.limit_key, ':', 2);
-    platform text := automapost.platform_name(COALESCE(d.provider, split_part(q.limit_key, ':', 1)));
+    platform text := CASE COALESCE(d.provider, split_part(q.limit_key, ':', 1))
+        WHEN 'webhook' THEN 'the receiver'
+        ELSE automapost.platform_name(COALESCE(d.provider, split_part(q.limit_key, ':', 1))) END;
     later boolean := q.scheduled_for > clock_timestamp();
     n bigint;
     seen timestamptz;
@@ -172,9 +182,11 @@ BEGIN
         template := ' waits: no job type "{type}" is defined.' || CASE WHEN later
             THEN ' Attempt ' || q.attempts + 1 || ' of ' || COALESCE(q.max_attempts, 1)
                 || ' follows {@due_at}, and ends in vain unless somebody defines it.'
-            ELSE ' The next tick of automapost-queue tries it, in vain unless somebody defines it.' END;
+            ELSE ' The next tick of automapost-queue tries it, in vain unless somebody defines '
+                'it.' END;
         facts := facts || jsonb_build_object('type', q.job_type);
-    ELSIF NOT automapost.is_runnable(y) OR NOT automapost.is_runnable(s) THEN
+    ELSIF NOT automapost.is_runnable(y)
+        OR y.handler = 'builtin' AND NOT automapost.is_runnable(s) THEN
         IF automapost.is_runnable(y) THEN
             y := s;
         END IF;
@@ -190,22 +202,27 @@ BEGIN
         commands := automapost.command('To go on', 'automapost', 'resume', y.name) || commands;
     ELSIF l.is_pause THEN
         reason := 'platform-paused';
-        template := ' waits: ' || platform || CASE WHEN l.key LIKE '%:%'
-                THEN ' account ' || automapost.short_id(account) ELSE '' END
+        template := ' waits: ' || automapost.platform_name(split_part(l.key, ':', 1))
+            || CASE WHEN l.key LIKE '%:%' THEN ' account '
+                '' || automapost.short_id(account) ELSE '' END
             || ' is paused by {by} since {@since}'
             || CASE WHEN isfinite(l.until) THEN ', until {@until}' ELSE '' END || ': {why}.';
-        facts := facts || jsonb_build_object('by', to_jsonb(l) ->> 'by', 'since', l.created_at, 'until', l.until,
-            'why', l.reason, 'key', l.key);
+        -- l.by is no name in PL/pgSQL, where BY is a keyword
+        facts := facts || jsonb_build_object('by', to_jsonb(l) ->> 'by', 'since', l.created_at,
+            'until', l.until, 'why', l.reason, 'key', l.key);
         commands := automapost.command('To go on', 'automapost', 'resume', 'provider:' || l.key)
             || commands;
     ELSIF d.state = 'unconfirmed' THEN
         reason := 'reconciling';
-        template := ' waits: it was sent {@begun_at}, and whether it arrived is not known: {detail}. '
+        template := ' waits: it was sent {@begun_at}, and whether it arrived is not known: '
+            '{detail}. '
             || CASE WHEN later THEN 'Not before {@due_at}, when no send can be under way any more, '
                ELSE 'At the next tick ' END
             || CASE d.way
-                WHEN 'read' THEN platform || ' is asked. If two looks find nothing, it is sent anew.'
-                    || CASE WHEN d.absent_at IS NULL THEN '' ELSE ' The first look, {@absent_at}, found nothing.' END
+                WHEN 'read' THEN platform || ' is asked. If two looks find nothing, it is sent '
+                    'anew.'
+                    || CASE WHEN d.absent_at IS NULL THEN '' ELSE ' The first look, {@absent_at}, '
+                        'found nothing.' END
                 WHEN 'resend' THEN 'the same bytes are sent once more: ' || platform
                     || ' knows them again, so that nothing appears twice.'
                 ELSE 'it is given to a person: ' || platform || ' cannot be asked.' END
@@ -228,46 +245,44 @@ BEGIN
         reason := 'waits-for-token';
         template := ' waits for a new access token of its account. '
             || CASE WHEN r.id IS NULL THEN 'Nobody fetches one now; it looks again {@due_at}.'
-                WHEN r.status = 'running' THEN 'It is being fetched; at the latest it looks again {@due_at}.'
+                WHEN r.status = 'running' THEN 'It is being fetched; at the latest it looks again '
+                    '{@due_at}.'
                 ELSE 'It is fetched at {@refresh_at}' || CASE WHEN r.error_message IS NULL THEN ''
                     ELSE ' (the last try failed: {refresh_error})' END
                     || '; at the latest it looks again {@due_at}.' END || ' Nothing to do.';
         facts := facts || jsonb_build_object('refresh_job', r.id, 'refresh_at',
             GREATEST(r.scheduled_for, t), 'refresh_error', r.error_message);
         IF r.id IS NOT NULL THEN
-            commands := automapost.command('The fetching', 'automapost', 'why', r.id::text) || commands;
+            commands := automapost.command('The '
+                'fetching', 'automapost', 'why', r.id::text) || commands;
         END IF;
     ELSIF later AND q.error_class = 'config' THEN
         reason := 'operator-action';
-        template := ' waits for an operator: {error}. It tries again {@due_at}, which uses no attempt.';
-        commands := automapost.command('When that is mended', 'automapost', 'wake', q.id::text) || commands;
+        template := ' waits for an operator: {error}. It tries again {@due_at}, which uses no '
+            'attempt.';
+        commands := automapost.command('When that is '
+            'mended', 'automapost', 'wake', q.id::text) || commands;
     ELSIF later AND q.error_message IS NOT NULL THEN
         reason := 'retry';
         template := ' waits until {@due_at}: the last try failed: {error}.';
         SELECT f.template, f.facts INTO template, facts
         FROM automapost.what_follows(q, d, q.scheduled_for, template, facts) f;
-        commands := automapost.command('To try at once', 'automapost', 'wake', q.id::text) || commands;
+        commands := automapost.command('To try at '
+            'once', 'automapost', 'wake', q.id::text) || commands;
     ELSIF later THEN
         reason := 'future';
         template := ' is due {@due_at}. Nothing to do.';
-    ELSIF y.handler <> 'builtin' THEN
-        reason := 'handler-' || y.handler;
-        template := ' is due since {@due_at} and waits for the application: the type {type} is done by its own '
-            || CASE y.handler WHEN 'http' THEN 'server' ELSE 'workers' END || ', and none has taken it.';
-        facts := facts || jsonb_build_object('type', q.job_type);
-    ELSIF to_regproc('automapost.load_' || replace(q.job_type, '-', '_')) IS NULL THEN
-        reason := 'type-unknown';
-        template := ' is due since {@due_at}, and no service knows the type {type}: it waits for a version that does.';
-        facts := facts || jsonb_build_object('type', q.job_type);
     ELSE
         SELECT * INTO r FROM automapost.job_queue x
         WHERE x.job_type = q.job_type AND x.job_key = q.job_key AND x.status = 'running';
         IF r.id IS NOT NULL THEN
             reason := 'key-running';
-            template := ' waits: job {other} has the same key and runs since {@other_since}. It follows then. Nothing to do.';
+            template := ' waits: job {other} has the same key and runs since {@other_since}. It '
+                'follows then. Nothing to do.';
             facts := facts || jsonb_build_object('other', automapost.short_id(r.id::text),
                 'other_id', r.id, 'other_since', r.locked_at, 'key', q.job_key);
-            commands := automapost.command('The other job', 'automapost', 'why', r.id::text) || commands;
+            commands := automapost.command('The other '
+                'job', 'automapost', 'why', r.id::text) || commands;
             RETURN;
         END IF;
         SELECT count(*) INTO n FROM automapost.job_queue x
@@ -305,18 +320,36 @@ BEGIN
                                                  'until', k.last_begun + e.pace);
             RETURN;
         END IF;
+        IF y.handler <> 'builtin' THEN
+            reason := 'handler-' || y.handler;
+            template := ' is due since {@due_at} and waits for the application: the type {type} '
+                'is done by its own '
+                || CASE y.handler WHEN 'http' THEN 'server' ELSE 'workers' END || ', and none has '
+                    'taken it.';
+            facts := facts || jsonb_build_object('type', q.job_type);
+            RETURN;
+        ELSIF to_regproc('automapost.load_' || replace(q.job_type, '-', '_')) IS NULL THEN
+            reason := 'type-unknown';
+            template := ' is due since {@due_at}, and no service knows the type {type}: it waits '
+                'for a version that does.';
+            facts := facts || jsonb_build_object('type', q.job_type);
+            RETURN;
+        END IF;
         SELECT max(w.last_beat), bool_or(w.ended_at IS NULL AND w.last_beat > t - e.lapse)
         INTO seen, beating FROM automapost.workers w WHERE w.service = doer;
         facts := facts || jsonb_build_object('seen_at', seen, 'service', doer);
         IF beating THEN
             reason := 'next';
-            template := ' is due since {@due_at}, and automapost-{service} is at work: it follows when a place is free. Nothing to do.';
+            template := ' is due since {@due_at}, and automapost-{service} is at work: it follows '
+                'when a place is free. Nothing to do.';
         ELSIF q.scheduled_for > t - e.pace_after THEN
             reason := 'due';
-            template := ' is due since {@due_at}: the next tick of automapost-{service} takes it, within a minute. Nothing to do.';
+            template := ' is due since {@due_at}: the next tick of automapost-{service} takes it, '
+                'within a minute. Nothing to do.';
         ELSE
             reason := 'no-worker';
-            template := ' is due since {@due_at}, and no worker has looked: automapost-{service} does not run, or it fails.'
+            template := ' is due since {@due_at}, and no worker has looked: automapost-{service} '
+                'does not run, or it fails.'
                 || CASE WHEN seen IS NULL THEN '' ELSE ' Its last sign of life was {@seen_at}.' END;
             commands := automapost.start_command('To run it', doer) || commands;
         END IF;
@@ -341,14 +374,22 @@ BEGIN
         'host', w.host, 'pid', w.pid, 'service', w.service, 'worker', q.locked_by,
         'beat_at', w.last_beat, 'begun_at', d.begun_at, 'cancel_by', q.cancel_requested_by,
         'cancel_at', q.cancel_requested_at);
-    template := ' runs since {@since} on {host} (automapost-{service}, pid {pid}). '
-        || CASE WHEN q.begun AND q.cancel_requested_at IS NULL THEN 'It is being sent since {@begun_at}. '
-            WHEN q.begun THEN 'It is being sent since {@begun_at}, which nobody aborts: {cancel_by} wanted it cancelled {@cancel_at}. '
-            WHEN q.cancel_requested_at IS NOT NULL THEN 'Nothing is sent yet, and it ends before that: {cancel_by} cancelled it {@cancel_at}. '
+    template := ' runs since {@since} on {host} ('
+        || CASE w.service WHEN 'external' THEN 'worker {worker}' ELSE 'automapost-{service}, pid '
+            '{pid}' END
+        || '). '
+        || CASE WHEN q.begun AND q.cancel_requested_at IS NULL THEN 'It is being sent since '
+            '{@begun_at}. '
+            WHEN q.begun THEN 'It is being sent since {@begun_at}, which nobody aborts: '
+                '{cancel_by} wanted it cancelled {@cancel_at}. '
+            WHEN q.cancel_requested_at IS NOT NULL THEN 'Nothing is sent yet, and it ends before '
+                'that: {cancel_by} cancelled it {@cancel_at}. '
             WHEN d.id IS NOT NULL THEN 'Nothing is sent yet. ' ELSE '' END
         || 'Its worker''s last sign of life was {@beat_at}.'
-        || CASE WHEN lapsed THEN ' That is too long ago: the next tick of any service takes the job back, '
-            || CASE WHEN q.begun THEN 'and it is looked up whether it arrived.' ELSE 'and it is done anew.' END
+        || CASE WHEN lapsed THEN ' That is too long ago: the next tick of any service takes the '
+            'job back, '
+            || CASE WHEN q.begun THEN 'and it is looked up whether it arrived.' ELSE 'and it is '
+                'done anew.' END
             ELSE '' END;
     commands := CASE WHEN lapsed THEN automapost.start_command('To take it back now', 'cleanup')
             ELSE '[]' END
@@ -368,7 +409,8 @@ DECLARE
     retry jsonb := '[]';
 BEGIN
     -- A job that was refused because of its delivery's state says so itself.
-    IF q.status = 'cancelled' AND d.state IN ('sent', 'sending', 'unconfirmed', 'held', 'pending') THEN
+    IF q.status = 'cancelled'
+        AND d.state IN ('sent', 'sending', 'unconfirmed', 'held', 'pending') THEN
         state := 'cancelled';
     END IF;
     facts := jsonb_build_object('finished_at', COALESCE(d.finished_at, q.finished_at),
@@ -399,7 +441,8 @@ BEGIN
         template := ' was sent {@begun_at}, and whether it arrived is not known: {error}. '
             || 'Somebody must look at the ' || automapost.platform_name(d.provider)
             || ' account and say what is there.';
-        commands := automapost.command('If it is there', 'automapost', 'resolve', d.id::text, 'sent')
+        commands := automapost.command('If it is '
+            'there', 'automapost', 'resolve', d.id::text, 'sent')
             || automapost.command('If it is not', 'automapost', 'resolve', d.id::text, 'not-sent');
     WHEN 'missed' THEN
         template := ' was missed: it was due {@due_at} and could not be sent in time: {error}. '
@@ -424,9 +467,11 @@ BEGIN
                     WHEN 'no-comment' THEN ' never: comments follow their post.'
                     ELSE ' when the post is scheduled and due.' END;
         ELSE
-            facts := facts || jsonb_build_object('error', q.error_message, 'finished_at', q.finished_at);
+            facts := facts || jsonb_build_object('error', q.error_message,
+                                                 'finished_at', q.finished_at);
             template := ' was cancelled {@finished_at}: {error}.';
-            commands := CASE WHEN q.error_code = 'cancelled' AND d.id IS NULL THEN retry ELSE '[]' END;
+            commands := CASE WHEN q.error_code = 'cancelled' AND d.id IS NULL THEN retry
+                        ELSE '[]' END;
         END IF;
     END CASE;
 END
@@ -451,18 +496,21 @@ BEGIN
     END IF;
     SELECT * INTO e FROM automapost.engine;
     SELECT * INTO i FROM automapost.installation;
-    SELECT * INTO s FROM automapost.job_definitions x WHERE x.name = 'social-media' AND x.kind = 'service';
+    SELECT * INTO s FROM automapost.job_definitions x
+    WHERE x.name = 'social-media' AND x.kind = 'service';
     facts := jsonb_build_object('status', p.status, 'due_at', p.due_at, 'deleted_at', p.deleted_at,
         'publish_from', i.publish_from, 'by', s.paused_by, 'since', s.paused_at,
         'until', s.paused_until, 'why', s.paused_reason, 'late_at', p.due_at + e.late_limit,
-        'seen_at', (SELECT max(w.last_beat) FROM automapost.workers w WHERE w.service = 'social-media'));
+        'seen_at', (SELECT max(w.last_beat) FROM automapost.workers w
+                    WHERE w.service = 'social-media'));
     commands := '[]';
     IF p.deleted_at IS NOT NULL THEN
         reason := 'deleted';
         template := ' was deleted {@deleted_at}: nothing is published of it.';
     ELSIF p.status = 'SENT' THEN
         reason := 'sent-elsewhere';
-        template := ' is SENT already, and nothing is known of how: it was published before, or that is forgotten.';
+        template := ' is SENT already, and nothing is known of how: it was published before, or '
+            'that is forgotten.';
     ELSIF p.status <> 'SCHEDULED' THEN
         reason := 'not-scheduled';
         template := ' is {status}, not SCHEDULED: nothing is published of it until it is.';
@@ -474,10 +522,12 @@ BEGIN
         template := ' is due {@due_at}. Nothing to do.';
     ELSIF p.due_at <= i.publish_from THEN
         reason := 'before-publishing';
-        template := ' was due {@due_at}, before publishing began here ({@publish_from}): it is not published. Give it a new time.';
+        template := ' was due {@due_at}, before publishing began here ({@publish_from}): it is '
+            'not published. Give it a new time.';
     ELSIF p.due_at <= t - e.late_limit THEN
         reason := 'late';
-        template := ' was due {@due_at} and is past its late limit: the next run of automapost-cleanup says that it is missed.';
+        template := ' was due {@due_at} and is past its late limit: the next run of '
+            'automapost-cleanup says that it is missed.';
     ELSIF NOT automapost.is_runnable(s) THEN
         reason := 'service-paused';
         template := ' is due since {@due_at} and waits: the service social-media is '
@@ -487,10 +537,12 @@ BEGIN
         commands := automapost.command('To go on', 'automapost', 'resume', 'social-media');
     ELSIF p.due_at > t - e.pace_after THEN
         reason := 'due';
-        template := ' is due since {@due_at}: the next tick of automapost-social-media takes it, within a minute. Nothing to do.';
+        template := ' is due since {@due_at}: the next tick of automapost-social-media takes it, '
+            'within a minute. Nothing to do.';
     ELSE
         reason := 'no-worker';
-        template := ' is due since {@due_at}, and nobody has looked: automapost-social-media does not run, or it fails. Past {@late_at} it is missed.';
+        template := ' is due since {@due_at}, and nobody has looked: automapost-social-media does '
+            'not run, or it fails. Past {@late_at} it is missed.';
         commands := automapost.start_command('To run it', 'social-media');
     END IF;
 END
@@ -523,7 +575,8 @@ BEGIN
         SELECT * INTO x FROM automapost.explain_running(q, d);
     ELSIF d.state IN ('pending', 'sending', 'unconfirmed') AND q.id IS NULL THEN
         SELECT 'not-queued' AS reason, jsonb_build_object('due_at', d.due_at) AS facts,
-            ' is due since {@due_at} and has no job: the next tick of automapost-social-media gives it one. Nothing to do.' AS template,
+            ' is due since {@due_at} and has no job: the next tick of automapost-social-media '
+                'gives it one. Nothing to do.' AS template,
             '[]'::jsonb AS commands INTO x;
     ELSE
         SELECT * INTO x FROM automapost.explain_end(q, d);
@@ -563,10 +616,12 @@ DECLARE
     p record;
 BEGIN
     IF COALESCE(btrim(why.id), '') = '' THEN
-        RAISE EXCEPTION 'id is missing: a job''s, a delivery''s or a post''s' USING ERRCODE = '22023';
+        RAISE EXCEPTION 'id is missing: a job''s, a delivery''s or a '
+            'post''s' USING ERRCODE = '22023';
     END IF;
     SELECT * INTO p FROM automapost.explain_post(why.id);
-    IF NOT p.there AND NOT EXISTS (SELECT FROM automapost.post_deliveries d WHERE d.post_id = why.id) THEN
+    IF NOT p.there
+        AND NOT EXISTS (SELECT FROM automapost.post_deliveries d WHERE d.post_id = why.id) THEN
         post := NULL;
         IF typed ~ '^[0-9a-f]{4,32}$' THEN
             low := rpad(typed, 32, '0')::uuid;
@@ -595,7 +650,8 @@ BEGIN
         post := posts[1];
         IF post IS NULL THEN
             RAISE EXCEPTION 'no job, delivery or post has the id %', why.id USING ERRCODE = 'P0002',
-                HINT = 'Jobs are forgotten some days after their end. Of a post the whole id is needed until it was due.';
+                HINT = 'Jobs are forgotten some days after their end. Of a post the whole id is '
+                    'needed until it was due.';
         END IF;
     END IF;
 

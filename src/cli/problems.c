@@ -24,7 +24,7 @@ const ProblemKind problem_kinds[] = {
 
         { "held", SEVERITY_PERSON, "somebody must look whether posts arrived" },
         { "account-to-reconnect", SEVERITY_PERSON, "members must reconnect accounts" },
-        { "paused", SEVERITY_PERSON, "work is due and paused" },
+        { "paused", SEVERITY_PERSON, "something is paused" },
         { "jobs-too-old", SEVERITY_PERSON, "jobs other than posts wait too long" },
         { "migrations-pending", SEVERITY_PERSON,
           "the database's schema is older than this version" },
