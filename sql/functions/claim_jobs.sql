@@ -57,12 +57,14 @@ $$;
 -- themselves. p_batch is the client's: asking again with the same one, after an answer that was
 -- lost, returns what that claim took.
 CREATE OR REPLACE FUNCTION automapost.take_jobs(
-    p_worker text, p_batch text, p_types text[], p_n bigint, p_handler text)
+    p_worker text, p_batch text, p_types text[], p_n bigint, p_handler text,
+    p_again boolean DEFAULT false)
 RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     e automapost.engine;
     chosen uuid[];
+    candidates uuid[];
     claimed uuid[];
 BEGIN
     PERFORM automapost.lock_worker(p_worker);
@@ -76,6 +78,7 @@ BEGIN
         IF chosen = '{}' THEN
             RETURN '{}';
         END IF;
+        candidates := chosen;
 
         -- What must be exact is counted in a new statement, under locks: a type with a limit on
         -- its definition, every limit_key on its own row.
@@ -101,7 +104,16 @@ BEGIN
         )
         SELECT array_agg(l.id) INTO chosen FROM locked l;
         IF chosen IS NULL THEN
-            RETURN '{}';
+            -- Another claim took just these. Once it is through there may be others; a worker that
+            -- was told that nothing is due would end.
+            IF p_again THEN
+                RETURN '{}';
+            END IF;
+            PERFORM FROM automapost.limit_keys k
+            WHERE k.key IN (SELECT q.limit_key FROM automapost.job_queue q
+                            WHERE q.id = ANY (candidates))
+            ORDER BY k.key FOR NO KEY UPDATE;
+            RETURN automapost.take_jobs(p_worker, p_batch, p_types, p_n, p_handler, true);
         END IF;
 
         BEGIN
