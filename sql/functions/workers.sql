@@ -111,20 +111,33 @@ CREATE OR REPLACE FUNCTION automapost.release_worker(p_worker text, p_reason tex
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    n bigint;
+    job uuid;
+    n bigint := 0;
 BEGIN
     PERFORM FROM automapost.workers w WHERE w.id = p_worker AND w.ended_at IS NULL FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    SELECT count(automapost.give_up_job(q.id, 'its worker ended: ' || p_reason)) INTO n
-    FROM automapost.job_queue q WHERE q.locked_by = p_worker AND q.status = 'running';
+    FOR job IN SELECT q.id FROM automapost.job_queue q
+               WHERE q.locked_by = p_worker AND q.status = 'running' LOOP
+        BEGIN
+            PERFORM automapost.give_up_job(job, 'its worker ended: ' || p_reason);
+            n := n + 1;
+        EXCEPTION WHEN OTHERS THEN
+            -- A row that cannot be written holds up no other. It stays, and its worker with it: the
+            -- next rescue tries again.
+            RAISE WARNING 'job % of an ended worker cannot be put back: %', job, SQLERRM;
+        END;
+    END LOOP;
     UPDATE automapost.job_executions x
     SET status = 'failed', finished_at = clock_timestamp(), error_code = 'worker-died',
         error_message = p_reason
-    WHERE x.worker_id = p_worker AND x.status = 'running';
+    WHERE x.worker_id = p_worker AND x.status = 'running'
+        AND NOT EXISTS (SELECT FROM automapost.job_queue q WHERE q.execution_id = x.id);
     UPDATE automapost.workers w SET ended_at = clock_timestamp(), end_reason = p_reason
-    WHERE w.id = p_worker;
+    WHERE w.id = p_worker
+        AND NOT EXISTS (SELECT FROM automapost.job_queue q
+                        WHERE q.locked_by = p_worker AND q.status = 'running');
     RETURN n;
 END
 $$;
