@@ -152,6 +152,10 @@ BEGIN
     IF item.delivery_id IS NOT NULL THEN
         SELECT * INTO d FROM automapost.post_deliveries p WHERE p.id = item.delivery_id FOR NO KEY UPDATE;
         late_at := CASE WHEN d.late_allowed THEN 'infinity' ELSE d.due_at + e.late_limit END;
+        -- It was begun under this lease and the worker never heard so: it sent nothing.
+        IF item.begin_number IS NULL AND d.state = 'sending' AND d.lease = job.lease THEN
+            item.begin_number := d.begin_number;
+        END IF;
     END IF;
     IF d.state = 'unconfirmed' AND outcome IN ('retry', 'limited', 'config', 'timeout', 'failed') THEN
         -- Looking failed; that tells nothing of what was sent before.

@@ -89,14 +89,7 @@ BEGIN
         RETURNING * INTO d;
         SELECT COALESCE(d.begun_at, due) + e.send_deadline + e.reconcile_margin INTO due
         FROM automapost.engine e;
-    ELSIF job.cancel_requested_at IS NOT NULL THEN
-        UPDATE automapost.post_deliveries p
-        SET state = 'cancelled', cancelled_by = job.cancel_requested_by, finished_at = due,
-            detail = 'cancelled by ' || job.cancel_requested_by, updated_at = clock_timestamp()
-        WHERE p.job_id = job.id AND p.state = 'pending';
-        PERFORM automapost.end_job(job.id, 'cancelled', 'cancelled', 'cancelled by ' || job.cancel_requested_by);
-        RETURN 'cancelled';
-    ELSIF NOT world AND job.attempts >= job.max_attempts THEN
+    ELSIF job.cancel_requested_at IS NULL AND NOT world AND job.attempts >= job.max_attempts THEN
         PERFORM automapost.end_job(job.id, 'failed', 'worker-died', p_reason, NULL, 'transient');
         RETURN 'failed';
     END IF;
