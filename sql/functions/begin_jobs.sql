@@ -80,7 +80,8 @@ BEGIN
             verdict := 'cancelled';
             detail := 'cancelled by ' || j.cancel_requested_by;
             PERFORM automapost.cancel_delivery(j.job, j.delivery, 'cancelled', detail);
-            UPDATE automapost.post_deliveries d SET cancelled_by = j.cancel_requested_by
+            UPDATE automapost.post_deliveries d
+            SET cancelled_by = j.cancel_requested_by, version = COALESCE(j.version, d.version)
             WHERE d.id = j.delivery;
         ELSIF j.state = 'unconfirmed' THEN
             -- The same bytes once more, only for the post that they were made for.

@@ -23,7 +23,10 @@ BEGIN
                 job.id USING ERRCODE = '55000',
                 HINT = 'automapost.why(''' || job.id || ''') tells when.';
         END IF;
-        PERFORM automapost.finish_delivery(d.id, 'cancelled', NULL, 'cancelled by ' || session_user, NULL);
+        -- Only what is edited from now on takes it up again, not what was edited before.
+        PERFORM automapost.finish_delivery(d.id, 'cancelled', NULL, 'cancelled by ' || session_user, (
+            SELECT automapost.post_version(a.content, a.due_at, a.providers, a.auth_provider_ids)
+            FROM automapost.app_posts_by_id(ARRAY[d.post_id]) a WHERE d.kind = 'post'));
         UPDATE automapost.post_deliveries p SET cancelled_by = session_user WHERE p.id = d.id;
         PERFORM automapost.end_job(job.id, 'cancelled', 'cancelled', 'cancelled by ' || session_user);
         RETURN QUERY SELECT job.id::text, 'cancelled'::text;
