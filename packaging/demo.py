@@ -21,6 +21,7 @@ from webhook_receiver import DEFAULT_SECRET, WebhookReceiver
 
 BUILD = Path(sys.argv[1])
 AUTOMAPOST = BUILD / "src/automapost"
+SERVICE = BUILD / "src/automapost-social-media"
 FOLDER = BUILD / "dev"
 # The waits between attempts, at a fifth: nobody likes to watch 45 seconds go by.
 FASTER = """
@@ -68,17 +69,10 @@ def command(*arguments: str, show: bool = True) -> str:
     return text
 
 
-def tick(**more: str) -> subprocess.Popen:
-    return subprocess.Popen([BUILD / "src/automapost-social-media"], env=dict(ENV, **more),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def publish(show: bool = False) -> str:
+def publish() -> str:
     """One start of the service, as its timer would."""
-    output = tick().communicate(timeout=60)[0]
-    if show:
-        print(textwrap.indent("\n".join(output.splitlines()[-3:]), "     "))
-    return output
+    return subprocess.run([SERVICE], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=60).stdout
 
 
 def now() -> datetime.datetime:
@@ -134,7 +128,7 @@ def due_posts(world: World) -> None:
     text = "Good morning from https://example.org/news #automapost"
     post = world.post(text, first_comment="And a first comment.")
     publish()
-    command("jobs", "--post", post)
+    command("jobs", "--all", "--post", post)
     check("the webhook has it, signed, once", world.at_receiver(post) == [text, "And a first comment."])
     if world.pds:
         found = world.on_bluesky(text)
@@ -154,7 +148,7 @@ def killed(world: World) -> None:
     account = [world.bluesky or world.webhook]
     post = world.post(text, account)
     reader, writer = os.pipe()
-    process = subprocess.Popen([BUILD / "src/automapost-social-media"], pass_fds=[writer],
+    process = subprocess.Popen([SERVICE], pass_fds=[writer],
                                env=dict(ENV, AUTOMAPOST_STOP_POINT="answer-read",
                                         AUTOMAPOST_STOP_FD=str(writer)),
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -252,7 +246,8 @@ if wrong:
     sys.exit(1)
 say("Everything was read back as it should be. What still runs: a private PostgreSQL in "
     f"{FOLDER}. Look around:")
-for words in ("jobs --all", "status", "dev psql"):
-    print(f"   {AUTOMAPOST} {words} --dir {FOLDER}" if words.startswith("dev") else
-          f"   {AUTOMAPOST} {words}")
-print(f"   {AUTOMAPOST} dev down --dir {FOLDER}      (stops and removes it)")
+print(f"""   set -a; . {FOLDER}/env; set +a
+   {AUTOMAPOST} jobs --all
+   {AUTOMAPOST} status
+   {AUTOMAPOST} dev psql --dir {FOLDER}
+   {AUTOMAPOST} dev down --dir {FOLDER}      (stops and removes it)""")
