@@ -1,6 +1,8 @@
--- Who may call what; everything else may be called by the owner alone. Last, when all is there.
+-- Who may call what; everything else may be called by the owner alone. Last, when all is there. What
+-- an earlier version granted and this one does not name is taken back.
 
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA automapost FROM PUBLIC;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA automapost
+    FROM PUBLIC, automapost_jobs_service, automapost_jobs_schedule, automapost_jobs_app;
 
 -- The worker, and the operator's command.
 GRANT EXECUTE ON FUNCTION
@@ -38,7 +40,6 @@ TO automapost_jobs_service;
 GRANT EXECUTE ON FUNCTION
     automapost.enqueue(text, jsonb, bigint, timestamptz, bigint, text, text),
     automapost.enqueue_many(jsonb),
-    automapost.check_new_job(text, jsonb, bigint, timestamptz, bigint, text),
     automapost.cancel(text),
     automapost.retry(text, boolean),
     automapost.pause(text, text, timestamptz),
@@ -59,3 +60,11 @@ GRANT SELECT ON automapost.job_definitions, automapost.job_queue, automapost.job
     automapost.job_logs, automapost.post_publication, automapost.account_status
 TO automapost_jobs_app;
 GRANT INSERT, UPDATE, DELETE ON automapost.job_queue TO automapost_jobs_app;
+-- What the trigger on its inserts calls as the caller.
+GRANT EXECUTE ON FUNCTION automapost.check_new_job(text, jsonb, bigint, timestamptz, bigint, text)
+TO automapost_jobs_app;
+
+-- When services run: all that the timers are made of.
+GRANT SELECT (name, kind, cron_schedule, timezone, is_active, paused_reason, paused_by, paused_at,
+              paused_until)
+ON automapost.job_definitions TO automapost_jobs_schedule;
