@@ -115,7 +115,7 @@ RETURNS text[] LANGUAGE sql AS $$
         ON CONFLICT (id) DO UPDATE
             SET worker = excluded.worker, lease = excluded.lease, mode = excluded.mode,
                 execution_id = excluded.execution_id, attempt = excluded.attempt,
-                input = excluded.input
+                input = excluded.input, begin_number = NULL
         RETURNING id, lease)
     SELECT COALESCE(array_agg(g.id ORDER BY g.lease), '{}') FROM given g
 $$;
@@ -242,4 +242,38 @@ BEGIN
     PERFORM t.settle(job, 'unknown', '{"class": "unknown-outcome", "message": "no answer"}');
     RETURN job;
 END
+$$;
+
+-- For specs, which set up anew for each order of steps: nothing is left but definitions and numbers.
+CREATE FUNCTION t.reset() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM t.change('TRUNCATE automapost.job_queue, automapost.job_executions, automapost.job_logs,
+        automapost.workers, automapost.post_deliveries, automapost.limit_keys, automapost.rate_limits,
+        automapost.account_state');
+    TRUNCATE users, auth_providers, posts, sessions, sisu_activities, blog_posts, blog_post_translations,
+        post_chat_messages, t.claims;
+    ALTER SEQUENCE automapost.leases RESTART;
+END
+$$;
+
+-- Claims, and says in words what was given.
+CREATE FUNCTION t.claimed(worker text, n bigint DEFAULT 10) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    ids text[] := t.claim(worker, n => n);
+BEGIN
+    RETURN (
+        SELECT COALESCE(string_agg(COALESCE('post ' || right(q.payload ->> 'postId', 2), q.job_type)
+            || ' ' || c.mode || COALESCE(' "' || (c.input #>> '{post,text}') || '"', ''), ', '
+            ORDER BY q.payload ->> 'postId'), 'nothing')
+        FROM t.claims c JOIN automapost.job_queue q ON q.id::text = c.id WHERE c.id = ANY (ids));
+END
+$$;
+
+-- The settle item of a claim kept from before, with an outcome: isolationtester's files cannot
+-- hold a brace.
+CREATE FUNCTION t.item(c t.claims, outcome text) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_array(jsonb_build_object('id', c.id, 'lease', c.lease,
+        'execution_id', c.execution_id, 'outcome', outcome, 'code', CASE outcome WHEN 'failed' THEN 'rejected' END,
+        'delivery_id', c.input #>> '{delivery,id}', 'begin_number', c.begin_number)
+        || CASE outcome WHEN 'done' THEN t.receipt('r') ELSE '{}' END)
 $$;
