@@ -176,6 +176,8 @@ CREATE TABLE automapost.job_logs (
     "timestamp" timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 CREATE INDEX job_logs_execution ON automapost.job_logs (job_execution_id, "timestamp");
+-- "What was said in the last hour", of any job: lines come nearly in the order of their time.
+CREATE INDEX job_logs_time ON automapost.job_logs USING brin ("timestamp") WITH (autosummarize = on);
 
 -- What may not run until when. Keys: a provider ('linkedin'), or an account of it
 -- ('linkedin:<auth_provider_id>'). A pause of a provider is such a row too.
