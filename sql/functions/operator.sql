@@ -27,7 +27,8 @@ $$;
 -- be cut.
 CREATE OR REPLACE FUNCTION automapost.list_jobs(p_filters jsonb)
 RETURNS SETOF jsonb
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     n bigint := COALESCE((p_filters ->> 'limit')::bigint, 50);
@@ -37,38 +38,57 @@ DECLARE
     statuses text[] := CASE WHEN wanted IS NOT NULL THEN ARRAY[wanted]
         WHEN every THEN ARRAY['pending', 'running', 'completed', 'failed', 'timeout', 'cancelled']
         ELSE ARRAY['pending', 'running', 'failed', 'timeout'] END;
+    ended_after timestamptz := CASE WHEN every OR wanted IS NOT NULL THEN '-infinity'
+        ELSE clock_timestamp() - interval '1 day' END;
+    f_type text := p_filters ->> 'type';
+    f_post text := p_filters ->> 'post';
+    f_account text := p_filters ->> 'account';
+    f_provider text := p_filters ->> 'provider';
 BEGIN
     IF wanted IS NOT NULL
         AND wanted NOT IN ('pending', 'running', 'completed', 'failed', 'timeout', 'cancelled') THEN
         RAISE EXCEPTION 'there is no status "%"', wanted USING ERRCODE = '22023',
             HINT = 'pending, running, completed, failed, timeout, cancelled';
     END IF;
-    IF p_filters ? 'type' AND NOT EXISTS (
-            SELECT FROM automapost.job_definitions d
-            WHERE d.name = p_filters ->> 'type' AND d.kind = 'type')
-        AND NOT EXISTS (SELECT FROM automapost.job_queue q WHERE q.job_type = p_filters ->> 'type') THEN
-        RAISE EXCEPTION 'there is no job type "%"', p_filters ->> 'type' USING ERRCODE = '22023',
+    IF f_type IS NOT NULL AND NOT EXISTS (
+            SELECT FROM automapost.job_definitions d WHERE d.name = f_type AND d.kind = 'type')
+        AND NOT EXISTS (SELECT FROM automapost.job_queue q WHERE q.job_type = f_type) THEN
+        RAISE EXCEPTION 'there is no job type "%"', f_type USING ERRCODE = '22023',
             HINT = (SELECT string_agg(d.name, ', ' ORDER BY d.name)
                     FROM automapost.job_definitions d WHERE d.kind = 'type');
     END IF;
+    -- Each part is cut where enough is found, the last along its index: the table may be large.
     RETURN QUERY
-        WITH found AS (
-            SELECT q, row_number() OVER (ORDER BY array_position(ARRAY['running', 'pending'],
-                    q.status::text) NULLS LAST,
-                CASE WHEN q.finished_at IS NULL THEN q.scheduled_for END,
-                q.finished_at DESC, q.id) AS place
+        WITH live AS (
+            SELECT q.id, q.status, q.scheduled_for, NULL::timestamptz AS finished_at
             FROM automapost.job_queue q
-            WHERE q.status = ANY (statuses) AND q.updated_at >= since
-                AND (every OR wanted IS NOT NULL OR q.finished_at IS NULL
-                    OR q.finished_at > clock_timestamp() - interval '1 day')
-                AND (NOT p_filters ? 'type' OR q.job_type = p_filters ->> 'type')
-                AND (NOT p_filters ? 'post' OR starts_with(q.payload ->> 'postId', p_filters ->> 'post'))
-                AND (NOT p_filters ? 'account'
-                    OR starts_with(q.payload ->> 'authProviderId', p_filters ->> 'account'))
-                AND (NOT p_filters ? 'provider'
-                    OR split_part(q.limit_key, ':', 1) = p_filters ->> 'provider')
-            ORDER BY 2 LIMIT n)
-        SELECT automapost.job_row(f.q) FROM found f ORDER BY f.place;
+            WHERE statuses && ARRAY['pending', 'running']
+                AND q.status IN ('pending', 'running') AND q.status = ANY (statuses)
+                AND q.updated_at >= since
+                AND (f_type IS NULL OR q.job_type = f_type)
+                AND (f_post IS NULL OR starts_with(q.payload ->> 'postId', f_post))
+                AND (f_account IS NULL OR starts_with(q.payload ->> 'authProviderId', f_account))
+                AND (f_provider IS NULL OR split_part(q.limit_key, ':', 1) = f_provider)
+            ORDER BY q.status DESC, q.scheduled_for, q.id LIMIT n
+        ), ended AS (
+            SELECT e.* FROM unnest(ARRAY['completed', 'failed', 'timeout', 'cancelled']) t (status),
+                LATERAL (
+                    SELECT q.id, q.status, q.scheduled_for, q.finished_at
+                    FROM automapost.job_queue q
+                    WHERE q.status = t.status AND q.finished_at >= ended_after AND q.updated_at >= since
+                        AND (f_type IS NULL OR q.job_type = f_type)
+                        AND (f_post IS NULL OR starts_with(q.payload ->> 'postId', f_post))
+                        AND (f_account IS NULL OR starts_with(q.payload ->> 'authProviderId', f_account))
+                        AND (f_provider IS NULL OR split_part(q.limit_key, ':', 1) = f_provider)
+                    ORDER BY q.finished_at DESC LIMIT n) e
+            WHERE t.status = ANY (statuses)
+        ), found AS (
+            SELECT a.*, row_number() OVER (ORDER BY a.finished_at IS NOT NULL, a.finished_at DESC,
+                a.status DESC, a.scheduled_for, a.id) AS place
+            FROM (SELECT * FROM live UNION ALL SELECT * FROM ended) a
+            ORDER BY 5 LIMIT n)
+        SELECT automapost.job_row(q)
+        FROM found f JOIN automapost.job_queue q ON q.id = f.id ORDER BY f.place;
 END
 $$;
 

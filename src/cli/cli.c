@@ -52,9 +52,9 @@ void cli_help(void) {
                "      --json     JSON instead of text\n"
                "  -h, --help     help on the verb\n"
                "      --version  the version\n\n"
-               "Ids may be cut to their first 4 digits or more. Exit status: 0 done, 1 refused or\n"
-               "not found, 64 wrong usage, 75 try again later, 78 an operator must act, 70 a\n"
-               "mistake of ours.\n");
+               "Ids may be cut to their first 4 digits or more. Exit status: 0 done, 1 refused\n"
+               "or not found, 64 wrong usage, 75 try again later, 78 an operator must act,\n"
+               "70 a mistake of ours.\n");
 }
 
 void cli_verb_help(const Verb *v) {

@@ -150,9 +150,8 @@ static int config_run(Cli *c, Error *ret_error) {
 const Verb verb_config = {
         .name = "config",
         .help = "Show every setting: its value, where it comes from, what it may be",
-        .details = "Settings are environment variables: in "
-                   "/etc/automapost-jobs/automapost-jobs.env on\n"
-                   "an installed host. Secrets are never shown.",
+        .details = "Settings are environment variables, on an installed host in\n"
+                   "/etc/automapost-jobs/automapost-jobs.env. Secrets are never shown.",
         .group = GROUP_SETUP,
         .run = config_run,
 };

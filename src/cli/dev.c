@@ -234,24 +234,23 @@ static int dev_dispatch(Cli *c, Error *ret_error) {
 const Verb verb_dev = {
         .name = "dev",
         .arguments = "up|run|status|psql|down",
-        .help = "A private database with sample data, and the services without systemd",
-        .details =
-                "up      make and start a PostgreSQL of its own in a folder, with the\n"
-                "        application's tables, sample data and our schema; twice is as good as once\n"
-                "run     the services at their schedules until Ctrl-C, delivering to a page in\n"
-                "        the folder; needs neither systemd nor root\n"
-                "status  whether it runs, and where everything is\n"
-                "psql    look into it\n"
-                "down    stop it and remove the folder\n\n"
-                "Where AUTOMAPOST_DATABASE_URL is not set, the other verbs use the database in\n"
-                "the standard folder.",
+        .help = "A private database with samples, and the services without systemd",
+        .details = "up      make and start a PostgreSQL of its own in a folder, with the\n"
+                   "        application's tables, sample data and our schema; again is no harm\n"
+                   "run     the services at their schedules until Ctrl-C, delivering to a page in\n"
+                   "        the folder; needs neither systemd nor root\n"
+                   "status  whether it runs, and where everything is\n"
+                   "psql    look into it\n"
+                   "down    stop it and remove the folder\n\n"
+                   "Where AUTOMAPOST_DATABASE_URL is not set, the other verbs use the database in\n"
+                   "the standard folder, ~/.local/share/automapost-jobs/dev (of root,\n"
+                   "/var/lib/automapost-jobs-dev).",
         .group = GROUP_SETUP,
         .options =
                 (const Option[]){
-                        { "dir", 0, "DIR",
-                          "the folder; ~/.local/share/automapost-jobs/dev unless told" },
+                        { "dir", 0, "DIR", "the folder, if not the standard one" },
                         { "listen", 0, "HOST:PORT",
-                          "up: also listen on 127.0.0.1:PORT, for your application" },
+                          "up: also on 127.0.0.1:PORT, for your application" },
                         { "real", 0, NULL, "run: deliver to the real platforms" },
                         { "yes", 'y', NULL, "down: do not ask" },
                         {},

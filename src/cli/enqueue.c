@@ -117,9 +117,8 @@ const Verb verb_enqueue = {
         .name = "enqueue",
         .arguments = "TYPE [PAYLOAD|-]",
         .help = "Put a job into the queue",
-        .details =
-                "PAYLOAD is a JSON object; - reads it from standard input. Publishing needs no job:\n"
-                "a post with status SCHEDULED and a time is enough.",
+        .details = "PAYLOAD is a JSON object; - reads it from standard input. Publishing needs no\n"
+                   "job: a post with status SCHEDULED and a time is enough.",
         .group = GROUP_ACT,
         .options =
                 (const Option[]){

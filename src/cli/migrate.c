@@ -248,7 +248,7 @@ const Verb verb_migrate = {
                         { "status", 0, NULL, "which migrations are applied" },
                         { "dry-run", 0, NULL, "which would be, and change nothing" },
                         { "print", 0, NULL,
-                          "all of it as one SQL file for psql; no database is needed" },
+                          "all of it as one SQL file for psql, without database" },
                         { "binding", 0, "FILE", "the functions over another application's tables" },
                         {},
                 },

@@ -98,7 +98,7 @@ static int pause_run(Cli *c, Error *ret_error) {
 const Verb verb_pause = {
         .name = "pause",
         .arguments = "[NAME] \"REASON\"",
-        .help = "Pause a service, a job type or a platform; alone, list what is paused",
+        .help = "Pause a service, a job type or a platform; alone, list pauses",
         .details =
                 "NAME is a service (social-media) or a job type (social-media-post). What is due\n"
                 "meanwhile waits; posts past the late limit are missed.",
@@ -107,7 +107,7 @@ const Verb verb_pause = {
                 (const Option[]){
                         { "all", 0, NULL, "every job type" },
                         { "provider", 0, "P",
-                          "a platform (linkedin), or an account of it (linkedin:ID)" },
+                          "a platform (linkedin), or an account (linkedin:ID)" },
                         { "until", 0, "TIME",
                           "resume by itself then: 08:00, \"tomorrow 08:00\", +2h" },
                         {},

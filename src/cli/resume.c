@@ -48,7 +48,7 @@ const Verb verb_resume = {
                 (const Option[]){
                         { "all", 0, NULL, "every job type" },
                         { "provider", 0, "P",
-                          "a platform (linkedin), or an account of it (linkedin:ID)" },
+                          "a platform (linkedin), or an account (linkedin:ID)" },
                         {},
                 },
         .max_args = UINT_MAX,
