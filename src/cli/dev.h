@@ -14,9 +14,9 @@
 char *dev_default_dir(void);
 
 typedef struct Dev {
-        char *dir;     /* absolute */
-        char *bindir;  /* of the server's programs */
-        uid_t uid;     /* that the server runs as; 0: as ourselves */
+        char *dir;    /* absolute */
+        char *bindir; /* of the server's programs */
+        uid_t uid;    /* that the server runs as; 0: as ourselves */
         gid_t gid;
         unsigned port; /* of the socket, and of TCP where it listens */
         char *host;    /* that it listens on, or NULL */

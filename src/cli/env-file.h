@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 
-/* Puts the variables into the environment; those that are set already only where replace says so. 1: done; 0: there
- * is no such file; negative, ERROR_CONFIG: it cannot be read, or a line of it is none. */
+/* Puts the variables into the environment; those that are set already only where replace says so.
+ * 1: done; 0: there is no such file; negative, ERROR_CONFIG: it cannot be read, or a line of it is
+ * none. */
 int env_file_load(const char *path, bool replace, Error *ret_error);

@@ -178,10 +178,11 @@ static int start_connection(const char *url, const char *application_name, PGcon
         if (!options) {
                 /* What libpq says quotes the string, and there may be a password in it. */
                 PQfreemem(message);
-                return error_setf(ret_error, ERROR_CONFIG, -EINVAL, "database-url",
-                                  "AUTOMAPOST_DATABASE_URL is no connection string that libpq knows\n"
-                                  "HINT: postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %%XX for "
-                                  "signs like @ and /");
+                return error_setf(
+                        ret_error, ERROR_CONFIG, -EINVAL, "database-url",
+                        "AUTOMAPOST_DATABASE_URL is no connection string that libpq knows\n"
+                        "HINT: postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %%XX for "
+                        "signs like @ and /");
         }
         /* Defaults first: what the URL says wins. */
         static const struct {

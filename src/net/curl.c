@@ -27,7 +27,7 @@ static void find(void *library, const char *name, void *ret) {
         void *symbol = dlsym(library, name);
 
         if (symbol)
-                memcpy(ret, &symbol, sizeof(symbol)); /* ISO C cannot cast it to a function */
+                *(void **) ret = symbol; /* as POSIX has it for pointers to functions */
         else if (load_error[0] == 0)
                 (void) snprintf(load_error, sizeof(load_error), "%s has no %s", LIBRARY, name);
 }

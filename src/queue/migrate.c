@@ -141,11 +141,12 @@ static int check_history(Db *db, Error *ret_error) {
         r = migrate_status(db, &rows, &n, ret_error);
         for (size_t i = 0; r >= 0 && i < n; i++)
                 if (rows[i].state == MIGRATION_NEWER)
-                        r = error_setf(ret_error, ERROR_CONFIG, -EEXIST, "schema",
-                                       "the database has migration %" PRId64 " (%s), which this program "
-                                       "does not know\n"
-                                       "HINT: migrate with the newest version that is installed anywhere",
-                                       rows[i].version, rows[i].name);
+                        r = error_setf(
+                                ret_error, ERROR_CONFIG, -EEXIST, "schema",
+                                "the database has migration %" PRId64 " (%s), which this program "
+                                "does not know\n"
+                                "HINT: migrate with the newest version that is installed anywhere",
+                                rows[i].version, rows[i].name);
                 else if (rows[i].state == MIGRATION_CHANGED)
                         r = error_setf(
                                 ret_error, ERROR_CONFIG, -EEXIST, "schema",
