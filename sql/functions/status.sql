@@ -113,7 +113,13 @@ SET search_path = pg_catalog, pg_temp SET lock_timeout = '500ms' SET timezone = 
 DECLARE
     e automapost.engine;
     t timestamptz := clock_timestamp();
-    due jsonb;
+    posts text[]; -- what is due, as columns: there may be tens of thousands of rows
+    users text[];
+    keys text[];
+    jobs uuid[];
+    sinces timestamptz[];
+    holds text[];
+    last_begun timestamptz := (SELECT max(k.last_begun) FROM automapost.limit_keys k);
     next_due timestamptz;
     failing jsonb := '[]';
     reconnect jsonb := '[]';
@@ -126,7 +132,10 @@ BEGIN
 
     -- Whatever reads the application's tables: they may be locked, or not what they were.
     BEGIN
-        SELECT jsonb_agg(d) INTO due FROM automapost.due_publications(true) d;
+        SELECT array_agg(d.post_id), array_agg(d.user_id), array_agg(d.limit_key),
+            array_agg(d.job_id), array_agg(d.since), array_agg(d.waits)
+        INTO posts, users, keys, jobs, sinces, holds
+        FROM automapost.due_publications(true) d;
         SELECT min(p.due_at) INTO next_due FROM (
             SELECT a.due_at FROM automapost.app_due_posts(t, t + interval '1 year') a
             ORDER BY a.due_at LIMIT 1) p;
@@ -143,16 +152,18 @@ BEGIN
             AND s.token_version = automapost.token_version(a.access_token, a.refresh_token);
     EXCEPTION WHEN OTHERS THEN
         app_error := SQLERRM;
-        SELECT jsonb_agg(d) INTO due FROM automapost.due_publications(false) d;
+        SELECT array_agg(d.post_id), array_agg(d.user_id), array_agg(d.limit_key),
+            array_agg(d.job_id), array_agg(d.since), array_agg(d.waits)
+        INTO posts, users, keys, jobs, sinces, holds
+        FROM automapost.due_publications(false) d;
     END;
-    due := COALESCE(due, '[]');
     publishing := NOT EXISTS (
         SELECT FROM automapost.job_definitions d
         WHERE d.name IN ('social-media', 'social-media-post') AND NOT automapost.is_runnable(d));
 
     WITH publication AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(due) d (post_id text, user_id text, limit_key text,
-                                                 job_id uuid, since timestamptz, waits text)
+        SELECT * FROM unnest(posts, users, keys, jobs, sinces, holds)
+            d (post_id, user_id, limit_key, job_id, since, waits)
     ), waiting AS MATERIALIZED (
         SELECT * FROM publication p WHERE publishing AND p.waits IS NULL
     ), other AS MATERIALIZED (
@@ -196,14 +207,14 @@ BEGIN
         GROUP BY l.key, l.created_at, l.by, l.reason, l.until
 
         UNION ALL -- nobody begins anything
-        SELECT 'nothing-begun', GREATEST(min(w.since), b.last), count(DISTINCT w.post_id),
+        SELECT 'nothing-begun', GREATEST(min(w.since), last_begun), count(DISTINCT w.post_id),
             count(DISTINCT w.user_id), CASE WHEN count(DISTINCT w.post_id) = 1 THEN '1 post is'
                 ELSE count(DISTINCT w.post_id) || ' posts are' END
                 || ' due and nothing is begun: automapost-social-media does not run, or it fails',
-            NULL, 'social-media', jsonb_build_object('lastBegun', b.last)
-        FROM waiting w, (SELECT max(k.last_begun) AS last FROM automapost.limit_keys k) b
-        GROUP BY b.last
-        HAVING min(w.since) < t - e.pace_after AND COALESCE(b.last, '-infinity') < t - e.pace_after
+            NULL, 'social-media', jsonb_build_object('lastBegun', last_begun)
+        FROM waiting w
+        HAVING min(w.since) < t - e.pace_after
+            AND COALESCE(last_begun, '-infinity') < t - e.pace_after
         UNION ALL -- somebody works, but not on this
         SELECT 'posts-too-old', min(w.since), count(DISTINCT w.post_id), count(DISTINCT w.user_id),
             automapost.counted(count(DISTINCT w.post_id), 'post')
@@ -211,8 +222,8 @@ BEGIN
             ARRAY['automapost', 'why', COALESCE(
                 (array_agg(w.job_id ORDER BY w.since) FILTER (WHERE w.job_id IS NOT NULL))[1]::text,
                 (array_agg(w.post_id ORDER BY w.since))[1])], NULL, '{}'
-        FROM waiting w, (SELECT max(k.last_begun) AS last FROM automapost.limit_keys k) b
-        WHERE w.since < t - 5 * e.pace AND b.last >= t - e.pace_after
+        FROM waiting w
+        WHERE w.since < t - 5 * e.pace AND last_begun >= t - e.pace_after
         HAVING count(*) > 0
 
         UNION ALL
@@ -306,7 +317,7 @@ BEGIN
     FROM problem p;
 
     SELECT jsonb_build_object(
-        'due', (SELECT count(*) FROM jsonb_array_elements(due))
+        'due', COALESCE(cardinality(posts), 0)
             + (SELECT count(*) FROM automapost.job_queue q WHERE q.status = 'pending'
                 AND q.job_type <> 'social-media-post' AND q.scheduled_for <= t),
         'running', (SELECT count(*) FROM automapost.job_queue q WHERE q.status = 'running'),

@@ -125,12 +125,29 @@ def test_one_account_that_fails_is_no_platform(world, webhooks):
 
 
 def test_a_platform_that_takes_some_is_not_down(world, webhooks):
-    for _ in range(3):
-        world.post(webhooks.account(world))
-    webhooks.fake.fault("POST /hook-[12]", "answer", math.inf, status=503)
+    world.post(webhooks.account(world))
     world.run()
-    assert world.in_state("sent") == {world.posts[2].text}
+    webhooks.fake.fault("POST *", "answer", math.inf, status=503)
+    for _ in range(2):
+        world.post(webhooks.account(world))
+    world.run()
+    assert world.in_state("sent") == {world.posts[0].text}
     assert_well(world)
+
+
+def test_tens_of_thousands_of_due_posts_are_counted_in_time(world, webhooks):
+    account = webhooks.account(world)
+    world.rows("""
+        INSERT INTO posts ("userId", content, "scheduledTo", status, "authProviderIds")
+        SELECT %s, 'post ' || i, now(), 'SCHEDULED', ARRAY[%s] FROM generate_series(1, 20000) i;
+        SELECT automapost.ensure_deliveries(ARRAY(SELECT id::text FROM posts LIMIT 10000));
+        -- As after having published for as many accounts.
+        INSERT INTO automapost.limit_keys SELECT 'webhook:' || i, now()
+            FROM generate_series(1, 5000) i;
+        ANALYZE""", (account.user, account.id))
+    said = status(world)                # which looks at the time that it takes
+    assert_said(said, 0, WELL)
+    assert "Now          20000 due, 0 running\n" in said.stdout
 
 
 # Cannot tell
@@ -280,7 +297,15 @@ def test_no_tick_runs(world, webhooks):
     assert_said(said, 2, "Posts are not going out: posts are due and nothing is begun.",
                 "2 posts are due and nothing is begun: automapost-social-media does not run, or "
                 "it fails; since TIME; 2 posts of 1 member")
+    tick = the_command(said)
+
+    # Where somebody paused it, that is the cause, and the only one that is said.
+    type_it(world, "automapost pause social-media 'x'")
+    said = status(world)
+    assert_said(said, 2, "Posts are not going out: publishing is paused.", ".* is paused by .*")
     type_it(world, the_command(said))
+
+    type_it(world, tick)
     assert_well(world)
     world.settle_down()
     world.assert_exactly_once()
@@ -503,6 +528,19 @@ def test_other_jobs_wait_too_long_or_are_paused(world, webhooks):
                 f"refresh-token is paused by {w.SERVICE_ROLE}: for a while; since TIME")
     type_it(world, the_command(said))
     type_it(world, too_old)
+    assert_well(world)
+
+
+def test_a_name_that_a_shell_would_take_apart(world):
+    name = "it's $HOME; ls"
+    world.rows("INSERT INTO automapost.job_definitions (name, handler) VALUES (%s, 'external')",
+               (name,))
+    world.rows("SELECT automapost.enqueue(%s)", (name,))
+    world.rows("SELECT automapost.pause(%s, 'x')", (name,))
+    said = status(world)
+    assert_said(said, 1, "Something waits for a person: something is paused.",
+                re.escape(name) + " is paused by postgres: x; since TIME")
+    type_it(world, the_command(said))
     assert_well(world)
 
 
