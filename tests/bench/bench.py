@@ -23,6 +23,9 @@ SETTINGS = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
             "shared_buffers": "512MB", "max_wal_size": "4GB", "max_connections": "50",
             "autovacuum_naptime": "10s"}
 
+PROGRAMS = {name: f"src/{name}"
+            for name in ("automapost", "automapost-social-media", "automapost-release")}
+
 
 def build_folder() -> Path:
     """The release build that is measured."""
@@ -40,26 +43,21 @@ def durable_cluster(**settings) -> Cluster:
     return Cluster(durable=True, settings=dict(SETTINGS, **settings))
 
 
-def migrate(connection) -> None:
-    """The application's tables and this project's schema in an empty database, as shipped, with
-    the role svc that services log in as."""
+def migrate(cluster: Cluster, build: Path, dbname: str = "postgres") -> None:
+    """The application's tables and this project's schema in an empty database, as the command
+    makes it, with the role svc that services log in as."""
+    connection = cluster.connect(dbname)
     app.install(connection)
+    done = subprocess.run([build / PROGRAMS["automapost"], "migrate"], check=False, timeout=60,
+                          env={"PATH": os.environ["PATH"],
+                               "AUTOMAPOST_DATABASE_URL": cluster.url(dbname)},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        sys.exit(f"bench: automapost migrate failed:\n{done.stdout}")
     cursor = connection.cursor()
-    folder = TOP / "sql"
-
-    def run(path: Path, *, before: str = "SET LOCAL ROLE automapost_jobs_owner;") -> None:
-        cursor.execute(f"BEGIN; {before} {path.read_text(encoding='utf-8')}; COMMIT")
-
-    run(folder / "bootstrap.sql", before="")
-    for path in sorted(folder.glob("migrations/*.sql")):
-        run(path)
-        cursor.execute("INSERT INTO automapost.schema_migrations (version, name, checksum)"
-                       " VALUES (%s, %s, 'bench')", (int(path.name.split("-")[0]), path.stem))
-    run(folder / "bindings/automapost.sql")
-    for path in sorted(folder.glob("functions/*.sql")):
-        run(path, before="SET LOCAL ROLE automapost_jobs_owner; SET LOCAL check_function_bodies = off;")
     cursor.execute("CREATE ROLE svc LOGIN IN ROLE automapost_jobs_service")
     cursor.execute("UPDATE automapost.installation SET publish_from = now() - interval '1 day'")
+    connection.close()
 
 
 @dataclass

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import HERE, Meter, build_folder, durable_cluster, migrate, need, report, say
+from bench import HERE, PROGRAMS, Meter, build_folder, durable_cluster, migrate, need, report, say
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 MEMBERS = int(os.environ.get("BENCH_MEMBERS", "2000"))
@@ -111,8 +111,8 @@ def main() -> None:
     build, node, modules = build_folder(), need("node"), os.environ["BENCH_NODE_FOLDER"]
     with Meter() as meter, durable_cluster() as cluster:
         cluster.create_database("bench")
+        migrate(cluster, build, "bench")
         connection = cluster.connect("bench")
-        migrate(connection)
         connection.cursor().execute((HERE / "plan.sql").read_text(encoding="utf-8"))
         connection.close()
 
@@ -127,7 +127,7 @@ def main() -> None:
         for turn in range(ROUNDS):
             cluster.execute("CHECKPOINT")
             our_rounds.append(Round(cluster, meter, f"ours_{turn}", MEMBERS).run(
-                [build / "src/automapost-social-media"], ours))
+                [build / PROGRAMS["automapost-social-media"]], ours))
             cluster.execute("CHECKPOINT")
             their_rounds.append(Round(cluster, meter, f"seed_{turn}", PLAN_MEMBERS, FILL_PLAN).run(
                 [node, HERE / "node/plan-worker.mjs"], theirs))

@@ -4,7 +4,7 @@ systemd runs after it; against Node asking one of the questions that it asks."""
 
 import os
 
-from bench import Meter, app, build_folder, durable_cluster, migrate, need, report, say
+from bench import PROGRAMS, Meter, app, build_folder, durable_cluster, migrate, need, report, say
 from datetime import datetime, timedelta, timezone
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "25"))
@@ -27,16 +27,16 @@ def main() -> None:
     build, node, modules = build_folder(), need("node"), os.environ["BENCH_NODE_FOLDER"]
     scripts = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node")
     with Meter() as meter, durable_cluster() as cluster:
+        migrate(cluster, build)
         connection = cluster.connect()
-        migrate(connection)
         fill(connection)
         ours = {"AUTOMAPOST_DATABASE_URL": cluster.url(user="svc", socket_dir=True)}
         theirs = {"DATABASE_URL": cluster.url(socket_dir=True), "BENCH_NODE_FOLDER": modules}
 
         def tick():
             # ExecStart=, then ExecStopPost=, as systemd runs them.
-            return (meter.run([build / "src/automapost-social-media"], ours)
-                    + meter.run([build / "src/automapost-release"],
+            return (meter.run([build / PROGRAMS["automapost-social-media"]], ours)
+                    + meter.run([build / PROGRAMS["automapost-release"]],
                                 {**ours, "SERVICE_RESULT": "success"}))
 
         contenders = {
