@@ -221,6 +221,12 @@ CREATE FUNCTION t.later() RETURNS void LANGUAGE sql AS $$
                      WHERE status = ''pending''')
 $$;
 
+-- As collect calls it: as the owner, whose inserts the queue's trigger leaves alone.
+CREATE FUNCTION t.ensure(posts text[]) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
+    SELECT automapost.ensure_deliveries(posts)
+$$;
+
+ALTER FUNCTION t.ensure(text[]) OWNER TO automapost_jobs_owner;
 ALTER FUNCTION t.pass(interval) OWNER TO automapost_jobs_owner;
 ALTER FUNCTION t.change(text) OWNER TO automapost_jobs_owner;
 
