@@ -103,13 +103,12 @@ static int read_address(Dev *d, Error *ret_error) {
         _cleanup_(close_filep) FILE *f = NULL;
         size_t allocated = 0;
         char *colon;
-        ssize_t n;
 
         d->port = PORT_DEFAULT;
         if (!path)
                 return error_oom(ret_error);
         f = fopen(path, "re");
-        if (!f || (n = getline(&line, &allocated, f)) <= 0)
+        if (!f || getline(&line, &allocated, f) <= 0)
                 return 0;
         line[strcspn(line, "\n")] = '\0';
         colon = strrchr(line, ':');
@@ -263,7 +262,7 @@ static const char *tail(const char *text) {
 
 static int start_server(Dev *d, Error *ret_error) {
         _cleanup_free_ char *log = dev_path(d, "postgresql.log"), *output = NULL;
-        int r, status;
+        int r, status = -1;
 
         if (!log)
                 return error_oom(ret_error);

@@ -3,6 +3,7 @@
 /* What systemd's timers do on a host, in the foreground: each service at its time by the clock, not
  * twice at once. Services end with this process, whatever ends it. */
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ static int start(Runner *s) {
         pid_t parent = getpid(), pid;
 
         (void) fflush(stdout);
+        assert(s->path);
         pid = fork();
         if (pid < 0)
                 return -errno;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 
@@ -34,8 +35,10 @@ static int read_stdin(char **ret, Error *ret_error) {
 /* 0, or an exit status: said in our words, for the shell's quoting is the usual mistake. */
 static int check_payload(const Cli *c, const char *text) {
         _cleanup_(json_unrefp) JsonObject *o = NULL;
-        _cleanup_free_ char *shown = utf8_make_valid(text, strlen(text), 60);
+        _cleanup_free_ char *shown = NULL;
 
+        assert(text);
+        shown = utf8_make_valid(text, strlen(text), 60);
         if (json_parse(text, strlen(text), &o) < 0)
                 return cli_usage(c,
                                  "the payload is no JSON: %s\n(in a shell: '{\"postId\": \"…\"}')",

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "base/time-util.h"
@@ -216,9 +217,7 @@ static int parse_absolute(const char *s, usec_t *ret) {
         for (size_t i = 11; s[i] && !strchr("Zz+-", s[i]); i++)
                 clock++;
         if (clock == 5) { /* HH:MM: seconds are put in */
-                memcpy(text, s, 16);
-                memcpy(text + 16, ":00", 3);
-                memcpy(text + 19, s + 16, n - 16 + 1);
+                (void) snprintf(text, sizeof(text), "%.16s:00%s", s, s + 16);
                 s = text;
         }
         return time_parse_iso8601(s, ret);

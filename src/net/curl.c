@@ -65,12 +65,9 @@ CURLcode curl_easy_setopt(CURL *curl, CURLoption option, ...) {
         va_list value;
 
         va_start(value, option);
-        if (type == CURLOPTTYPE_LONG)
-                code = setopt(curl, option, va_arg(value, long));
-        else if (type == CURLOPTTYPE_OFF_T)
-                code = setopt(curl, option, va_arg(value, curl_off_t));
-        else
-                code = setopt(curl, option, va_arg(value, void *));
+        code = type == CURLOPTTYPE_LONG    ? setopt(curl, option, va_arg(value, long))
+               : type == CURLOPTTYPE_OFF_T ? setopt(curl, option, va_arg(value, curl_off_t))
+                                           : setopt(curl, option, va_arg(value, void *));
         va_end(value);
         return code;
 }
