@@ -1,8 +1,7 @@
 -- Who may call what; everything else may be called by the owner alone. Last, when all is there. What
--- an earlier version granted and this one does not name is taken back.
+-- the release before granted stays: hosts that still run it call it.
 
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA automapost
-    FROM PUBLIC, automapost_jobs_service, automapost_jobs_schedule, automapost_jobs_app;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA automapost FROM PUBLIC;
 
 -- The worker, and the operator's command.
 GRANT EXECUTE ON FUNCTION
