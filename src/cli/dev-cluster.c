@@ -252,8 +252,11 @@ int dev_is_running(Dev *d, Error *ret_error) {
 
 /* The last lines of what a program said. */
 static const char *tail(const char *text) {
-        const char *start = text + strlen(text);
+        const char *start;
 
+        if (!text)
+                return "";
+        start = text + strlen(text);
         for (unsigned lines = 0; start > text; start--)
                 if (start[-1] == '\n' && ++lines == 8)
                         break;

@@ -65,9 +65,14 @@ CURLcode curl_easy_setopt(CURL *curl, CURLoption option, ...) {
         va_list value;
 
         va_start(value, option);
-        code = type == CURLOPTTYPE_LONG    ? setopt(curl, option, va_arg(value, long))
-               : type == CURLOPTTYPE_OFF_T ? setopt(curl, option, va_arg(value, curl_off_t))
-                                           : setopt(curl, option, va_arg(value, void *));
+        /* NOLINTBEGIN(bugprone-branch-clone): the branches take values of different types */
+        if (type == CURLOPTTYPE_LONG)
+                code = setopt(curl, option, va_arg(value, long));
+        else if (type == CURLOPTTYPE_OFF_T)
+                code = setopt(curl, option, va_arg(value, curl_off_t));
+        else
+                code = setopt(curl, option, va_arg(value, void *));
+        /* NOLINTEND(bugprone-branch-clone) */
         va_end(value);
         return code;
 }
