@@ -347,19 +347,21 @@ def test_logs(cli, db):
     assert '"loud"' in cli("logs", "--level", "loud", status=1).err
 
 
-def read_until(stream, text: str) -> str:
-    said = ""
-    while text not in said:
-        line = stream.readline()
-        assert line, f"ended before {text!r}: {said!r}"
-        said += line
-    return said
+def read_until(stream, text: str, seconds: float = 30) -> str:
+    said = b""
+    deadline = time.monotonic() + seconds
+    while text.encode() not in said:
+        assert wait_readable([stream.fileno()], max(0.0, deadline - time.monotonic())), said
+        piece = os.read(stream.fileno(), 65536)
+        assert piece, f"ended before {text!r}: {said!r}"
+        said += piece
+    return said.decode()
 
 
 def test_logs_follow_until_interrupted(cli, db):
     job = db.job()
     add_line(db, job, "before")
-    with subprocess.Popen([cli.program, "logs", "-f", job], stdout=subprocess.PIPE, text=True,
+    with subprocess.Popen([cli.program, "logs", "-f", job], stdout=subprocess.PIPE,
                           env=environment(**cli.env)) as follow:
         try:
             read_until(follow.stdout, "before")
@@ -371,7 +373,7 @@ def test_logs_follow_until_interrupted(cli, db):
             assert "before" not in said and "while" not in said
             follow.send_signal(signal.SIGINT)
             assert follow.wait(30) == 0
-            assert follow.stdout.read() == ""
+            assert follow.stdout.read() == b""
         finally:
             follow.kill()
 
@@ -380,7 +382,7 @@ def test_logs_follow_survives_a_lost_connection(cli, db, cluster):
     job = db.job()
     add_line(db, job, "before")
     with subprocess.Popen([cli.program, "logs", "-f", job], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True,
+                          stderr=subprocess.DEVNULL,
                           env=environment(**cli.env)) as follow:
         try:
             read_until(follow.stdout, "before")
@@ -780,3 +782,32 @@ def test_dev_refuses_folders_that_are_not_its_own(dev, tmp_path):
     assert "127.0.0.1:PORT" in answer.err
     answer = dev("dev", "psql", status=75)
     assert "automapost dev up" in answer.err
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_dev_run_takes_its_services_with_it(dev, how):
+    """Services that stand in for the real ones say how they were told to end."""
+    dev("dev", "up")
+    beside = short_folder()
+    program = beside / "automapost"
+    shutil.copy(dev.program, program)
+    for name in ("social-media", "queue", "cleanup"):
+        service = beside / f"automapost-{name}"
+        service.write_text("#!/bin/sh\n"
+                           f"trap 'echo told > {beside}/told; exit 0' TERM\n"
+                           f"echo $$ > {beside}/pid.new; mv {beside}/pid.new {beside}/pid\n"
+                           "while :; do sleep 0.05; done\n")
+        service.chmod(0o755)
+    run = Child("dev run", [program, "dev", "run"], beside / "run.log", env=environment(**dev.env))
+    try:
+        run.wait_until((beside / "pid").exists, time.monotonic() + 30)
+        pidfd = os.pidfd_open(int((beside / "pid").read_text()))
+        run.send(how)
+        assert wait_readable([pidfd], 15), "a service outlived automapost dev run"
+        os.close(pidfd)
+        assert (beside / "told").exists()
+        assert run.ended_within(15)
+        assert run.returncode == (0 if how == signal.SIGTERM else -signal.SIGKILL)
+    finally:
+        run.stop(signal.SIGKILL)
+        shutil.rmtree(beside)
