@@ -1,7 +1,7 @@
--- What a tick would do now, a line each, without changing anything.
+-- What a tick would do now, a line each, without changing anything. Never compiled, as tick is not.
 CREATE OR REPLACE FUNCTION automapost.preview(p_service text, p_types text[], p_limit bigint)
 RETURNS TABLE (line text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT format('post %s, due %s, to %s account %s%s', t.post_id, t.due_at, t.provider,
                   t.auth_provider_id, ': ' || COALESCE(
                       t.code, CASE WHEN d.state <> 'pending' THEN 'the delivery is ' || d.state END,
