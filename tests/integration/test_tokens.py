@@ -211,11 +211,13 @@ def test_a_wrong_client_secret_is_the_operator_s(world, linkedin):
     world.assert_exactly_once()
 
 
-def test_reconnected_while_the_refresh_is_under_way(world, linkedin):
+@pytest.mark.parametrize("old", ["revoked", "good"])
+def test_reconnected_while_the_refresh_is_under_way(world, linkedin, old):
     """The member is faster: what the platform then says of the old token harms nobody, and does not
     overwrite the new one."""
     account = linkedin.account(world)
-    p.connect_again(world, account, "token-member-1", "revoked", timedelta(seconds=-1))
+    linkedin.fake.add_refresh_token("good", MEMBER)
+    p.connect_again(world, account, "token-member-1", old, timedelta(seconds=-1))
     hang = linkedin.fake.fault("POST /oauth/*", "hang-before")
     world.rows("UPDATE automapost.engine SET send_deadline = '30 s'")
     world.post(account)
