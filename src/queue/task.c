@@ -44,6 +44,7 @@ Task *task_new(Pool *pool, const JobType *type) {
 
         if (!t)
                 return NULL;
+        pthread_cond_init(&t->verdict, NULL);
         t->pool = pool;
         t->type = type;
         t->job.task = t;
@@ -56,6 +57,7 @@ Task *task_new(Pool *pool, const JobType *type) {
 void task_free(Task *t) {
         if (!t)
                 return;
+        pthread_cond_destroy(&t->verdict);
         prepared_done(&t->prepared);
         outcome_done(&t->outcome);
         free(t->job.id);
@@ -139,7 +141,7 @@ static void task_run(Task *t, void *thread) {
                                 t->state = TASK_READY;
                                 pool_wake_coordinator(p);
                                 while (t->state == TASK_READY)
-                                        pthread_cond_wait(&p->work, &p->lock);
+                                        pthread_cond_wait(&t->verdict, &p->lock);
                                 act = t->state == TASK_ACTING;
                         }
                         if (r == 0 && !act && t->state != TASK_DROPPED)
@@ -185,6 +187,7 @@ static void *actor_main(void *userdata) {
                 if (!t)
                         break;
                 p->queue = t->next;
+                p->n_queued--;
                 if (!p->queue)
                         p->queue_tail = NULL;
                 t->next = NULL;
@@ -284,7 +287,9 @@ int pool_submit(Pool *p, Task *t, Error *ret_error) {
         else
                 p->queue = t;
         p->queue_tail = t;
-        if (p->n_idle == 0 && p->n_threads < p->max_threads) {
+        p->n_queued++;
+        /* An idle thread stays counted as such until it runs: one for each task that waits. */
+        if (p->n_queued > p->n_idle && p->n_threads < p->max_threads) {
                 r = start_thread(p);
                 if (r == 0)
                         p->n_threads++;
@@ -300,6 +305,6 @@ int pool_submit(Pool *p, Task *t, Error *ret_error) {
 void pool_verdict(Pool *p, Task *t, bool go) {
         pthread_mutex_lock(&p->lock);
         t->state = go ? TASK_ACTING : TASK_DROPPED;
-        pthread_cond_broadcast(&p->work);
+        pthread_cond_signal(&t->verdict);
         pthread_mutex_unlock(&p->lock);
 }

@@ -35,16 +35,17 @@ typedef struct Task {
         bool put_back;  /* stopping: not to be begun any more */
         unsigned tries; /* failed settles */
         Outcome outcome;
-        usec_t ended_at; /* CLOCK_REALTIME */
+        usec_t ended_at;        /* CLOCK_REALTIME */
+        pthread_cond_t verdict; /* its actor waits for begin's */
         struct Task *next;
 } Task;
 
 struct Pool {
         pthread_mutex_t lock;
-        pthread_cond_t work; /* actors wait for tasks, and for begin's verdict */
+        pthread_cond_t work; /* actors wait for tasks */
         int wake_fd;         /* the coordinator waits for ready and ended tasks */
         const Settings *settings;
-        unsigned max_threads, n_threads, n_idle;
+        unsigned max_threads, n_threads, n_idle, n_queued;
         bool closing;
         Task *queue, *queue_tail;
         /* CLOCK_BOOTTIME until which this worker may begin to send: last acknowledged beat + fence

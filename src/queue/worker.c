@@ -627,10 +627,11 @@ static void worker_put_back_unbegun(Worker *w) {
                 Task *t = w->tasks[i];
 
                 t->put_back = true;
-                if (t->state == TASK_READY)
+                if (t->state == TASK_READY) {
                         t->state = TASK_ENDED;
+                        pthread_cond_signal(&t->verdict);
+                }
         }
-        pthread_cond_broadcast(&w->pool.work);
         pthread_mutex_unlock(&w->pool.lock);
 }
 
