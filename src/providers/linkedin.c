@@ -446,14 +446,16 @@ static int linkedin_send(const ProviderContext *c, const Account *account, const
 }
 
 /* Whether an element of the finder's answer is what these bytes became. */
-static int compare_element(JsonObject *element, const char *wanted, usec_t begun, Likeness *ret) {
+static int compare_element(JsonObject *element, const char *wanted, usec_t begun, Likeness *ret,
+                           bool *ret_older) {
         int64_t created = json_int64(element, "createdAt", json_int64(element, "publishedAt", 0));
         const char *commentary = json_string(element, "commentary");
         _cleanup_free_ char *plain = NULL;
         int r;
 
         *ret = TEXT_DIFFERENT;
-        if (!commentary || created < (int64_t) ((begun - CLOCK_SLACK) / USEC_PER_MSEC))
+        *ret_older = created > 0 && created < (int64_t) ((begun - CLOCK_SLACK) / USEC_PER_MSEC);
+        if (!commentary || created == 0 || *ret_older)
                 return 0;
         r = linkedin_plain_text(commentary, &plain);
         return r < 0 ? r : compare_texts(plain, wanted, ret);
@@ -467,7 +469,7 @@ static int linkedin_reconcile(const ProviderContext *c, const Account *account, 
         _cleanup_(json_unrefp) JsonObject *sent = NULL, *body = NULL;
         _cleanup_free_ char *encoded = NULL, *path = NULL, *wanted = NULL;
         JsonObject *elements;
-        bool similar = false;
+        bool similar = false, reaches_back = false;
         LinkedinError said;
         size_t n;
         int r;
@@ -507,8 +509,11 @@ static int linkedin_reconcile(const ProviderContext *c, const Account *account, 
                 const char *id = usable_id(json_string(element, "id"), ID_MAX);
                 Likeness likeness;
 
-                if (compare_element(element, wanted, begun, &likeness) < 0)
+                bool older;
+
+                if (compare_element(element, wanted, begun, &likeness, &older) < 0)
                         return error_oom(ret_error);
+                reaches_back = reaches_back || older;
                 similar = similar || likeness != TEXT_DIFFERENT;
                 if (likeness != TEXT_SAME || !id)
                         continue;
@@ -524,8 +529,9 @@ static int linkedin_reconcile(const ProviderContext *c, const Account *account, 
                 return error_setf(ret_error, ERROR_UNKNOWN_OUTCOME, -EREMOTEIO, CODE_UNCONFIRMED,
                                   "LinkedIn shows a similar post of that time, which may be this");
 
-        /* A page full of posts made since says nothing about what came before them. */
-        if (n >= FINDER_COUNT)
+        /* The newest come first. A page full of posts made since says nothing about what came
+         * before them. */
+        if (n >= FINDER_COUNT && !reaches_back)
                 return error_setf(ret_error, ERROR_TRANSIENT, -E2BIG, CODE_PLATFORM_DOWN,
                                   "LinkedIn's list of posts does not reach back far enough");
         *ret_finding = FINDING_ABSENT;
