@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.peers import Pgbouncer
+from harness import peers
 from harness.postgres import Cluster
 from harness.process import Unavailable
 from linkedin_fake import LinkedInFake
@@ -141,6 +141,33 @@ def test_nobody_looks_too_early(world, linkedin):
     sent, looked = (next(e.time for e in linkedin.log if e.method == method)
                     for method in ("POST", "GET"))
     assert looked - sent > 0.95 * wait
+    judge(world)
+
+
+def test_page_with_a_long_history(world, linkedin):
+    """The list of a page's posts is full with older ones, and that is no reason for doubt: what was
+    never sent is sent."""
+    world.scale(10)
+    page = world.receiver(w.LinkedIn(linkedin, organization=True))
+    account = page.account(world)
+    remote, token = world.rows('SELECT "providerAccountId", "accessToken"'
+                               ' FROM public.auth_providers WHERE id::text = %s', (account.id,))[0]
+    linkedin.clock_offset = -86400.0
+    for n in range(60):
+        peers.request("POST", f"{linkedin.url}/rest/posts", token=token, headers={
+            "LinkedIn-Version": "202609", "X-Restli-Protocol-Version": "2.0.0",
+        }, data={
+            "author": remote, "commentary": f"history {n}", "visibility": "PUBLIC",
+            "distribution": {"feedDistribution": "MAIN_FEED"}, "lifecycleState": "PUBLISHED",
+        }).expect(201)
+    linkedin.clock_offset = 0.0
+    linkedin.published.clear()
+    world.post(account)
+    process = world.tick(stop_point="first-byte")
+    process.wait_stopped()
+    process.kill()
+    process.release()
+    world.settle_down(30)
     judge(world)
 
 
@@ -346,7 +373,7 @@ def test_pgbouncer_in_transaction_mode(world, webhooks, linkedin):
         world.post(webhooks.account(world), comment=f"comment {len(world.posts)}")
         world.post(page.account(world))
     try:
-        with Pgbouncer(world.cluster, users=[w.SERVICE_ROLE, "postgres"]) as pool:
+        with peers.Pgbouncer(world.cluster, users=[w.SERVICE_ROLE, "postgres"]) as pool:
             world.env["AUTOMAPOST_DATABASE_URL"] = pool.database_url(world.dbname, w.SERVICE_ROLE)
             process = world.tick(stop_point="last-byte:5")
             process.wait_stopped()

@@ -289,7 +289,8 @@ def test_killed_at_any_time(world, capsys):
             print(f"\nunaimed: {kills} kills in {killed:.0f} s, {survived} ticks ended before;"
                   f" {sum(world.expected().values())} texts; held {len(held)}; seed {seed}")
         # Only where nobody can look and nobody may repeat: LinkedIn's comments.
-        linkedin = {p.comment for p in world.posts if isinstance(p.accounts[0].receiver, w.LinkedIn)}
+        linkedin = {p.comment for p in world.posts
+                    if isinstance(p.accounts[0].receiver, w.LinkedIn)}
         assert held <= linkedin, f"seed {seed}: {world.tell(held - linkedin)}"
         world.assert_exactly_once(held=held)
         assert not world.in_state("failed") | world.in_state("missed") | world.in_state("cancelled")

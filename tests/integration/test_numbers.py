@@ -146,7 +146,7 @@ def test_a_send_ends_at_its_deadline(world, webhooks):
     process = world.run(seconds=20)
     ended = world.rows("""
         SELECT extract(epoch FROM x.finished_at - d.begun_at)::float, d.state
-        FROM automapost.job_executions x 
+        FROM automapost.job_executions x
         JOIN automapost.post_deliveries d ON d.job_id = x.job_queue_id
         """)
     assert len(ended) == 1 and ended[0][1] == "unconfirmed", process.stderr
