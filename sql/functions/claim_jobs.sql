@@ -193,67 +193,80 @@ DECLARE
             AND (d.concurrency_limit IS NULL OR d.concurrency_limit > (
                 SELECT count(*) FROM automapost.job_queue r
                 WHERE r.status = 'running' AND r.job_type = d.name)));
-    chosen uuid[] := '{}';
-    counts jsonb := '{}'; -- limit_key: running or chosen so far
-    alone jsonb := '{}';  -- limit_key: an account that is behind
+    chosen uuid[];
+    counts jsonb; -- limit_key: running or chosen so far
+    alone jsonb;  -- limit_key: an account that is behind
+    depth bigint; -- how many of a level are looked at
+    seen bigint;
     n bigint;
     free boolean;
     job record;
 BEGIN
-    FOR job IN
-        WITH RECURSIVE level AS (
-            SELECT y.name, (SELECT max(q.priority) FROM automapost.job_queue q
-                            WHERE q.status = 'pending' AND q.job_type = y.name) AS priority
-            FROM unnest(types) y (name)
-            UNION ALL
-            SELECT l.name, (SELECT max(q.priority) FROM automapost.job_queue q
-                            WHERE q.status = 'pending' AND q.job_type = l.name
-                                AND q.priority < l.priority)
-            FROM level l WHERE l.priority IS NOT NULL
-        )
-        SELECT q.id, q.limit_key, q.job_type, q.job_key, q.due_at, d.key_limit
-        FROM level l
-        JOIN automapost.job_definitions d ON d.name = l.name
-        CROSS JOIN LATERAL (
-            SELECT c.* FROM automapost.job_queue c
-            WHERE c.status = 'pending' AND c.job_type = l.name AND c.priority = l.priority
-                AND c.scheduled_for <= t
-                AND (c.limit_key IS NULL OR c.limit_key <> ALL (limited)
-                    AND split_part(c.limit_key, ':', 1) <> ALL (limited))
-            ORDER BY c.scheduled_for, c.created_at
-            LIMIT 5000) q
-        WHERE l.priority IS NOT NULL
-        ORDER BY l.priority DESC, q.scheduled_for, q.created_at
-    LOOP
-        EXIT WHEN cardinality(chosen) >= p_n;
-        IF job.job_key IS NOT NULL AND EXISTS (
-            SELECT FROM automapost.job_queue r
-            WHERE r.job_type = job.job_type AND r.job_key = job.job_key AND r.status = 'running') THEN
-            CONTINUE;
-        END IF;
-        IF job.limit_key IS NOT NULL THEN
-            IF counts ? job.limit_key THEN
-                n := (counts ->> job.limit_key)::bigint;
-            ELSE
-                SELECT count(*) INTO n FROM automapost.job_queue r
-                WHERE r.status = 'running' AND r.limit_key = job.limit_key;
-            END IF;
-            -- Behind: one at a time, and not sooner than a pace after the one before.
-            IF job.due_at < t - e.pace_after AND NOT alone ? job.limit_key THEN
-                alone := alone || jsonb_build_object(job.limit_key, true);
-                SELECT k.last_begun IS NULL OR k.last_begun <= t - e.pace INTO free
-                FROM automapost.limit_keys k WHERE k.key = job.limit_key;
-                IF NOT COALESCE(free, true) THEN
-                    n := job.key_limit;
-                END IF;
-            END IF;
-            counts := counts || jsonb_build_object(job.limit_key, n);
-            IF n >= (CASE WHEN alone ? job.limit_key THEN 1 ELSE job.key_limit END) THEN
+    -- A level is sorted as far as it is looked at. Mostly the first few are taken as they come; only
+    -- where some must be passed over is it worth to read far.
+    FOREACH depth IN ARRAY ARRAY[p_n + 1, 5000] LOOP
+        chosen := '{}';
+        counts := '{}';
+        alone := '{}';
+        seen := 0;
+        FOR job IN
+            WITH RECURSIVE level AS (
+                SELECT y.name, (SELECT max(q.priority) FROM automapost.job_queue q
+                                WHERE q.status = 'pending' AND q.job_type = y.name) AS priority
+                FROM unnest(types) y (name)
+                UNION ALL
+                SELECT l.name, (SELECT max(q.priority) FROM automapost.job_queue q
+                                WHERE q.status = 'pending' AND q.job_type = l.name
+                                    AND q.priority < l.priority)
+                FROM level l WHERE l.priority IS NOT NULL
+            )
+            SELECT q.id, q.limit_key, q.job_type, q.job_key, q.due_at, d.key_limit
+            FROM level l
+            JOIN automapost.job_definitions d ON d.name = l.name
+            CROSS JOIN LATERAL (
+                SELECT c.* FROM automapost.job_queue c
+                WHERE c.status = 'pending' AND c.job_type = l.name AND c.priority = l.priority
+                    AND c.scheduled_for <= t
+                    AND (c.limit_key IS NULL OR c.limit_key <> ALL (limited)
+                        AND split_part(c.limit_key, ':', 1) <> ALL (limited))
+                ORDER BY c.scheduled_for, c.created_at
+                LIMIT depth) q
+            WHERE l.priority IS NOT NULL
+            ORDER BY l.priority DESC, q.scheduled_for, q.created_at
+        LOOP
+            EXIT WHEN cardinality(chosen) >= p_n;
+            seen := seen + 1;
+            IF job.job_key IS NOT NULL AND EXISTS (
+                SELECT FROM automapost.job_queue r
+                WHERE r.job_type = job.job_type AND r.job_key = job.job_key
+                    AND r.status = 'running') THEN
                 CONTINUE;
             END IF;
-            counts := counts || jsonb_build_object(job.limit_key, n + 1);
-        END IF;
-        chosen := chosen || job.id;
+            IF job.limit_key IS NOT NULL THEN
+                IF counts ? job.limit_key THEN
+                    n := (counts ->> job.limit_key)::bigint;
+                ELSE
+                    SELECT count(*) INTO n FROM automapost.job_queue r
+                    WHERE r.status = 'running' AND r.limit_key = job.limit_key;
+                END IF;
+                -- Behind: one at a time, and not sooner than a pace after the one before.
+                IF job.due_at < t - e.pace_after AND NOT alone ? job.limit_key THEN
+                    alone := alone || jsonb_build_object(job.limit_key, true);
+                    SELECT k.last_begun IS NULL OR k.last_begun <= t - e.pace INTO free
+                    FROM automapost.limit_keys k WHERE k.key = job.limit_key;
+                    IF NOT COALESCE(free, true) THEN
+                        n := job.key_limit;
+                    END IF;
+                END IF;
+                counts := counts || jsonb_build_object(job.limit_key, n);
+                IF n >= (CASE WHEN alone ? job.limit_key THEN 1 ELSE job.key_limit END) THEN
+                    CONTINUE;
+                END IF;
+                counts := counts || jsonb_build_object(job.limit_key, n + 1);
+            END IF;
+            chosen := chosen || job.id;
+        END LOOP;
+        EXIT WHEN seen = cardinality(chosen) OR seen < depth;
     END LOOP;
     RETURN chosen;
 END
