@@ -14,6 +14,7 @@ import pytest
 
 from . import publishing as p
 from . import world as w
+from .one_world import world, world_of_file     # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import pytest
 
 from . import publishing as p
 from . import world as w
+from .one_world import world, world_of_file     # noqa: F401
 
 # publishing.py has added their folder to the path.
 from fake import Answer, Fake                                               # noqa: E402
@@ -571,8 +572,8 @@ def test_no_redirect_is_followed_with_a_post(world, platform, trap):
 
 
 @pytest.fixture
-def sandbox(world):
-    folder = world.folder / "sandbox"
+def sandbox(world, tmp_path):
+    folder = tmp_path / "sandbox"
     world.env |= {"AUTOMAPOST_PROVIDERS": "sandbox", "AUTOMAPOST_SANDBOX_DIR": str(folder)}
     return folder
 

@@ -12,6 +12,7 @@ import pytest
 
 from . import publishing as p
 from . import world as w
+from .one_world import world, world_of_file     # noqa: F401
 
 NEW = "another text"
 LATER = timedelta(seconds=1.2)

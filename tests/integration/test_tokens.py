@@ -17,6 +17,7 @@ from harness.process import Unavailable
 
 from . import publishing as p
 from . import world as w
+from .one_world import world, world_of_file     # noqa: F401
 
 from linkedin_fake import LinkedInFake                                      # noqa: E402
 
