@@ -11,10 +11,12 @@ SELECT is(t.claim(), ARRAY[t.job_of(1)], 'claimed');
 CREATE TEMP TABLE first AS SELECT * FROM t.claims;
 SELECT is(b.verdict || b.begin_number, 'go1', 'go, and the number of this begin')
 FROM first f, automapost.begin_jobs('w1', 'batch-1', jsonb_build_array(jsonb_build_object(
-    'id', f.id, 'lease', f.lease, 'version', f.input #>> '{post,version}', 'handle', 'h1', 'way', 'read',
+    'id', f.id, 'lease', f.lease, 'version', f.input #>> '{post,version}', 'handle', 'h1', 'way',
+        'read',
     'request', '{"target": "there", "body": "the body"}'::jsonb))) b;
 SELECT is((d.state, d.begin_number, d.begin_batch, d.handle, d.way, d.request, d.lease)::text,
-    ('sending', 1, 'batch-1', 'h1', 'read', '{"target": "there", "body": "the body"}'::jsonb, f.lease)::text,
+    ('sending', 1, 'batch-1', 'h1', 'read', '{"target": "there", "body": "the body"}'::jsonb,
+        f.lease)::text,
     'the delivery says that it is being sent, under which lease, and exactly what')
 FROM t.delivery(1) d, first f;
 SELECT is(d.request_sha256, encode(sha256('the body'), 'hex'), 'with its digest')
@@ -22,12 +24,14 @@ FROM t.delivery(1) d;
 SELECT ok(d.begun_at = d.first_sent_at AND t.is_in(d.begun_at, '0 s')
     AND d.version = f.input #>> '{post,version}', 'since when, and which version of the post')
 FROM t.delivery(1) d, first f;
-SELECT is((q.status, q.begun, q.attempts)::text, ('running', true, 1)::text, 'the job has begun: one attempt')
+SELECT is((q.status, q.begun, q.attempts)::text, ('running', true, 1)::text,
+    'the job has begun: one attempt')
 FROM t.job(t.job_of(1)) q;
 SELECT ok(t.is_in(last_begun, '0 s'), 'the account''s pace counts from here')
 FROM automapost.limit_keys WHERE key = 'webhook:' || t.id(1);
 SELECT is(t.begin(t.job_of(1), 'batch-1'), 'go', 'the same batch again: the same go');
-SELECT is((t.delivery(1)).begin_number || ' ' || (t.job(t.job_of(1))).attempts, '1 1', 'counted once');
+SELECT is((t.delivery(1)).begin_number || ' ' || (t.job(t.job_of(1))).attempts, '1 1',
+    'counted once');
 SELECT is(t.begin(t.job_of(1), 'batch-2'), 'lost', 'another batch cannot begin what has begun');
 SELECT is(t.state(1), 'running 1 sending -', 'and changes nothing');
 SELECT is(t.settle(t.job_of(1), 'done', t.receipt('r1')), 'settled completed', 'out');
@@ -40,14 +44,16 @@ SELECT is(t.begin(t.job_of(2)), 'lost', 'another lease');
 UPDATE t.claims SET lease = lease - 1000 WHERE id = t.job_of(2);
 SELECT is(t.state(2), 'running 0 pending -', 'changes nothing');
 SELECT is(verdict, 'lost', 'a job that nobody knows')
-FROM automapost.begin_jobs('w1', 'b', jsonb_build_array(jsonb_build_object('id', t.id(99), 'lease', 1)));
+FROM automapost.begin_jobs('w1', 'b', jsonb_build_array(jsonb_build_object('id', t.id(99), 'lease',
+    1)));
 UPDATE automapost.workers SET last_beat = last_beat - interval '9 s' WHERE id = 'w1';
 SELECT is(t.begin(t.job_of(2)), 'stale', 'a worker whose last beat is 9 s old begins nothing');
 SELECT is(t.state(2), 'running 0 pending -', 'and nothing is changed');
 UPDATE automapost.workers SET last_beat = clock_timestamp() - interval '7 s' WHERE id = 'w1';
 SELECT is(t.begin(t.job_of(2)), 'go', 'at 7 s it still does');
 SELECT automapost.release_worker('w1', 'killed');
-SELECT throws_ok(format('SELECT t.begin(%L)', t.job_of(2)), 'AM001', NULL, 'an ended worker begins nothing');
+SELECT throws_ok(format('SELECT t.begin(%L)', t.job_of(2)), 'AM001', NULL,
+    'an ended worker begins nothing');
 SELECT t.worker('w3');
 
 -- The post was changed since it was loaded: put back whole, claimed anew
@@ -62,9 +68,11 @@ BEGIN
     verdict := t.begin(t.job_of(n));
     RETURN verdict || ': ' || t.state(n);
 END $$;
-SELECT is(pg_temp.after(n, change), 'again: pending 0 pending -', name || ': put back, no attempt used')
+SELECT is(pg_temp.after(n, change), 'again: pending 0 pending -',
+    name || ': put back, no attempt used')
 FROM (VALUES (10, 'edited', 'UPDATE posts SET content = ''new'' WHERE id = %L'),
-    (11, 'moved to another past time', 'UPDATE posts SET "scheduledTo" = "scheduledTo" - interval ''1 min'' WHERE id = %L'),
+    (11, 'moved to another past time',
+        'UPDATE posts SET "scheduledTo" = "scheduledTo" - interval ''1 min'' WHERE id = %L'),
     (12, 'moved later', 'UPDATE posts SET "scheduledTo" = now() + interval ''1 h'' WHERE id = %L'),
     (13, 'its accounts changed', 'UPDATE posts SET "authProviderIds" = ''{}'' WHERE id = %L'),
     (14, 'its platforms changed', 'UPDATE posts SET providers = ''{webhook}'' WHERE id = %L'),
@@ -76,34 +84,47 @@ SELECT set_eq($$
     SELECT n FROM unnest(t.claim('w3', '{social-media-post}')) i (id), generate_series(10, 17) n
     WHERE t.job_of(n) = i.id $$, ARRAY[10, 11, 14],
     'claimed again: those that are still due and still go to this account');
-SELECT is((SELECT input #>> '{post,text}' FROM t.claims WHERE id = t.job_of(10)), 'new', 'with the new text');
+SELECT is((SELECT input #>> '{post,text}' FROM t.claims WHERE id = t.job_of(10)), 'new',
+    'with the new text');
 SELECT is(t.begin(t.job_of(10)), 'go', 'which begins');
-SELECT is(pg_temp.after(18, 'UPDATE posts SET "firstComment" = ''first!'' WHERE id = %L'), 'go: running 1 sending -',
+SELECT is(pg_temp.after(18, 'UPDATE posts SET "firstComment" = ''first!'' WHERE id = %L'),
+    'go: running 1 sending -',
     'a first comment is no part of the post''s version');
 
 -- Cancelled, paused
-SELECT is(pg_temp.after(20, 'SELECT automapost.cancel(t.job_of(20)) -- %s'), 'cancelled: cancelled 0 cancelled cancelled',
+SELECT is(pg_temp.after(20, 'SELECT automapost.cancel(t.job_of(20)) -- %s'),
+    'cancelled: cancelled 0 cancelled cancelled',
     'cancelled before begin: no attempt used');
 SELECT is((t.delivery(20)).cancelled_by, session_user::text, 'by whom');
-SELECT is(pg_temp.after(21, 'SELECT automapost.pause(''social-media-post'', ''why'') -- %s'), 'paused: pending 0 pending -',
+SELECT is(pg_temp.after(21, 'SELECT automapost.pause(''social-media-post'', ''why'') -- %s'),
+    'paused: pending 0 pending -',
     'paused until resumed: put back');
 SELECT automapost.resume('social-media-post');
-SELECT is(pg_temp.after(22, 'SELECT automapost.pause(''social-media-post'', ''why'', now() + interval ''1 h'') -- %s'),
+SELECT is(pg_temp.after(22,
+    'SELECT automapost.pause(''social-media-post'', ''why'', now() + interval ''1 h'') -- %s'),
     'paused: pending 0 pending -', 'paused for an hour: put back');
 SELECT automapost.resume('social-media-post');
-SELECT is(pg_temp.after(23, 'SELECT automapost.pause(''provider:webhook'', ''why'') -- %s'), 'paused: pending 0 pending -',
+SELECT is(pg_temp.after(23, 'SELECT automapost.pause(''provider:webhook'', ''why'') -- %s'),
+    'paused: pending 0 pending -',
     'the provider paused: put back');
 SELECT automapost.resume('provider:webhook');
-SELECT is(pg_temp.after(24, 'SELECT automapost.pause(''provider:webhook:%s'', ''why'')'), 'paused: pending 0 pending -',
+SELECT is(pg_temp.after(24, 'SELECT automapost.pause(''provider:webhook:%s'', ''why'')'),
+    'paused: pending 0 pending -',
     'the account paused: put back');
 SELECT automapost.resume('provider:webhook:' || t.id(24));
-SELECT is(pg_temp.after(25, 'INSERT INTO automapost.rate_limits (key, until, reason, by) VALUES (''webhook:%s'', ''infinity'', ''429'', ''platform'')'),
+SELECT is(pg_temp.after(25,
+    'INSERT INTO automapost.rate_limits (key, until, reason, by) VALUES (''webhook:%s'',
+    ''infinity'', ''429'', ''platform'')'),
     'go: running 1 sending -', 'a rate limit is for claim; what is claimed goes');
 
 -- Late
-SELECT is(pg_temp.after(30, 'UPDATE automapost.post_deliveries SET due_at = now() - interval ''2 h 1 s'' WHERE post_id = %L'),
+SELECT is(pg_temp.after(30,
+    'UPDATE automapost.post_deliveries SET due_at = now() - interval ''2 h 1 s''
+    WHERE post_id = %L'),
     'late: failed 0 missed missed-late', 'past the late limit meanwhile: missed');
-SELECT is(pg_temp.after(31, 'UPDATE automapost.post_deliveries SET due_at = now() - interval ''2 h 1 s'', late_allowed = true WHERE post_id = %L'),
+SELECT is(pg_temp.after(31,
+    'UPDATE automapost.post_deliveries SET due_at = now() - interval ''2 h 1 s'',
+    late_allowed = true WHERE post_id = %L'),
     'go: running 1 sending -', 'unless somebody wants it however late');
 
 -- The same bytes once more, only for the post that they were made for
@@ -123,11 +144,15 @@ BEGIN
     EXECUTE format(what, t.id(n));
     RETURN t.begin(job, way => 'resend', body => 'other bytes') || ': ' || t.state(n);
 END $$;
-SELECT is(pg_temp.resend(40, 'SELECT %L'), 'go: running 2 sending -', 'unchanged: it goes once more');
-SELECT is((d.request ->> 'body', d.begin_number, d.begun_at > d.first_sent_at)::text, ('first bytes', 2, true)::text,
+SELECT is(pg_temp.resend(40, 'SELECT %L'), 'go: running 2 sending -',
+    'unchanged: it goes once more');
+SELECT is((d.request ->> 'body', d.begin_number, d.begun_at > d.first_sent_at)::text,
+    ('first bytes', 2, true)::text,
     'with the bytes of the first time') FROM t.delivery(40) d;
-SELECT is((t.delivery(40)).request_sha256, encode(sha256('first bytes'), 'hex'), 'and their digest');
-SELECT is(pg_temp.resend(41, 'UPDATE posts SET status = ''SENT'' WHERE id = %L'), 'go: running 2 sending -',
+SELECT is((t.delivery(40)).request_sha256, encode(sha256('first bytes'), 'hex'),
+    'and their digest');
+SELECT is(pg_temp.resend(41, 'UPDATE posts SET status = ''SENT'' WHERE id = %L'),
+    'go: running 2 sending -',
     'SENT on another account: it goes');
 SELECT is(pg_temp.resend(n, change), 'held: failed 1 held unconfirmed', name || ' since: held')
 FROM (VALUES (42, 'edited', 'UPDATE posts SET content = ''new'' WHERE id = %L'),
@@ -135,14 +160,18 @@ FROM (VALUES (42, 'edited', 'UPDATE posts SET content = ''new'' WHERE id = %L'),
     (44, 'gone', 'DELETE FROM posts WHERE id = %L'),
     (45, 'unapproved', 'UPDATE posts SET status = ''DRAFT'' WHERE id = %L'),
     (46, 'cancelled', 'SELECT automapost.cancel((t.delivery(46)).job_id::text) -- %s'),
-    (47, 'paused', 'SELECT automapost.pause(''provider:webhook:%s'', ''why'')')) v (n, name, change);
-SELECT matches((t.delivery(42)).detail, 'it may be published, and the post was edited since', 'with the reason');
+    (47, 'paused', 'SELECT automapost.pause(''provider:webhook:%s'', ''why'')')) v (n, name,
+        change);
+SELECT matches((t.delivery(42)).detail, 'it may be published, and the post was edited since',
+    'with the reason');
 SELECT is((t.job(t.job_of(42))).error_code, 'held', 'the job fails with code held');
 SELECT automapost.pause('social-media-post', 'why');
 SELECT automapost.resume('social-media-post');
 
 -- A delivery that is over
-SELECT is(pg_temp.after(50, 'UPDATE automapost.post_deliveries SET state = ''failed'', finished_at = now() WHERE post_id = %L'),
+SELECT is(pg_temp.after(50,
+    'UPDATE automapost.post_deliveries SET state = ''failed'', finished_at = now()
+    WHERE post_id = %L'),
     'cancelled: cancelled 0 failed superseded', 'a delivery that has ended cannot begin');
 SELECT is(t.publishing(51) = ANY (t.claim('w3')), true, 'claimed');
 UPDATE automapost.post_deliveries SET job_id = t.id(1)::uuid WHERE post_id = t.id(51);
@@ -157,7 +186,8 @@ SELECT is(cardinality(t.claim('w3', '{social-media-post}')), 3, 'three claimed')
 UPDATE posts SET content = 'new' WHERE id = t.id(61)::uuid;
 SELECT results_eq($$
     SELECT b.verdict, b.begin_number FROM automapost.begin_jobs('w3', 'b-3', (
-        SELECT jsonb_agg(jsonb_build_object('id', c.id, 'lease', c.lease, 'version', c.input #>> '{post,version}',
+        SELECT jsonb_agg(jsonb_build_object('id', c.id, 'lease', c.lease, 'version',
+            c.input #>> '{post,version}',
             'handle', 'h', 'way', 'none', 'request', '{"body": "b"}'::jsonb))
         FROM t.claims c WHERE c.id IN (t.job_of(60), t.job_of(61), t.job_of(62)))) b
     JOIN automapost.post_deliveries d ON d.job_id::text = b.id ORDER BY d.post_id

@@ -31,13 +31,17 @@ SELECT pg_temp.plain(1, 5, now() - interval '2 min'), pg_temp.plain(2, 9, now() 
     pg_temp.plain(3, 5, now() - interval '3 min'), pg_temp.plain(4, 9, now() + interval '1 min'),
     pg_temp.plain(5, 0, now() - interval '1 h'), pg_temp.plain(6, 1000, now() + interval '1 s'),
     pg_temp.plain(7, 5, now() - interval '2 min');
-SELECT t.change($$ UPDATE automapost.job_queue SET created_at = now() - interval '1 s' WHERE payload ->> 'n' = '7' $$);
+SELECT t.change($$ UPDATE automapost.job_queue SET created_at = now() - interval '1 s'
+    WHERE payload ->> 'n' = '7' $$);
 SELECT is(pg_temp.one_by_one(), '2 3 7 1 5',
     'priority descending, due time, creation; what is due later stays');
-SELECT is((SELECT string_agg(payload ->> 'n', ' ' ORDER BY payload ->> 'n') FROM automapost.job_queue WHERE status = 'pending'),
+SELECT is((SELECT string_agg(payload ->> 'n', ' ' ORDER BY payload ->> 'n')
+    FROM automapost.job_queue WHERE status = 'pending'),
     '4 6', 'future ones of any priority stay pending');
-SELECT ok((SELECT count(DISTINCT lease) = 5 AND bool_and(locked_by = 'w1' AND locked_at <= clock_timestamp()
-        AND execution_id IS NOT NULL AND NOT begun) FROM automapost.job_queue WHERE status = 'running'),
+SELECT ok((SELECT count(DISTINCT lease) = 5 AND bool_and(locked_by = 'w1'
+    AND locked_at <= clock_timestamp()
+        AND execution_id IS NOT NULL AND NOT begun) FROM automapost.job_queue
+            WHERE status = 'running'),
     'each has a lease and an execution of its own, and whose it is');
 SELECT is((c.attempt, c.mode, c.input)::text, (1::bigint, 'run', '{"n": 2}'::jsonb)::text,
     'the answer has the attempt, the mode and the input')
@@ -55,7 +59,8 @@ SELECT pg_temp.plain(10), pg_temp.plain(11), pg_temp.plain(12);
 CREATE TEMP TABLE batch AS
 SELECT id, lease FROM automapost.claim_jobs('w1', 'b1', '{plain}', 2);
 SELECT is((SELECT count(*) FROM batch), 2::bigint, 'no more than asked for');
-SELECT set_eq('SELECT id, lease FROM automapost.claim_jobs(''w1'', ''b1'', ''{plain}'', 2)', 'SELECT * FROM batch',
+SELECT set_eq('SELECT id, lease FROM automapost.claim_jobs(''w1'', ''b1'', ''{plain}'', 2)',
+    'SELECT * FROM batch',
     'the same batch again: the same jobs under the same leases');
 SELECT is(pg_temp.numbers(t.claim('w2', '{plain}', 9, 'b1')), '12', 'a batch is one worker''s own');
 SELECT is(t.claim('w1', '{refresh-token}'), '{}', 'types not asked for are not given');
@@ -67,28 +72,39 @@ SELECT automapost.pause('plain', 'for the test');
 SELECT is(t.claim(), '{}', 'paused until resumed');
 SELECT automapost.pause('plain', 'for the test', now() + interval '1 h');
 SELECT is(t.claim(), '{}', 'paused for an hour');
-SELECT t.change('UPDATE automapost.job_definitions SET paused_until = now() WHERE name = ''plain''');
-SELECT is(pg_temp.numbers(t.claim()), '20', 'the end of a pause is no event: it is over when it is over');
+SELECT t.change('UPDATE automapost.job_definitions SET paused_until = now()
+    WHERE name = ''plain''');
+SELECT is(pg_temp.numbers(t.claim()), '20',
+    'the end of a pause is no event: it is over when it is over');
 SELECT pg_temp.plain(21);
-SELECT t.change('UPDATE automapost.job_definitions SET paused_at = NULL, is_active = false WHERE name = ''plain''');
+SELECT t.change('UPDATE automapost.job_definitions SET paused_at = NULL, is_active = false
+    WHERE name = ''plain''');
 SELECT is(t.claim(), '{}', 'not active');
-SELECT t.change('UPDATE automapost.job_definitions SET is_active = true, handler = ''external'' WHERE name = ''plain''');
+SELECT t.change('UPDATE automapost.job_definitions SET is_active = true, handler = ''external''
+    WHERE name = ''plain''');
 SELECT is(t.claim(), '{}', 'an external worker''s type is not for services');
-SELECT t.change('UPDATE automapost.job_definitions SET handler = ''builtin'' WHERE name = ''plain''');
+SELECT t.change('UPDATE automapost.job_definitions SET handler = ''builtin''
+    WHERE name = ''plain''');
 SELECT is(pg_temp.numbers(t.claim()), '21', 'and back');
 
 -- concurrency_limit: exact, of what is running
-SELECT t.change('UPDATE automapost.job_definitions SET concurrency_limit = 3 WHERE name = ''plain''');
-SELECT t.change('UPDATE automapost.job_queue SET status = ''completed'', lease = NULL, finished_at = now() WHERE status = ''running''');
-SELECT pg_temp.plain(30), pg_temp.plain(31), pg_temp.plain(32), pg_temp.plain(33), pg_temp.plain(34, 9);
+SELECT t.change('UPDATE automapost.job_definitions SET concurrency_limit = 3
+    WHERE name = ''plain''');
+SELECT t.change('UPDATE automapost.job_queue SET status = ''completed'', lease = NULL,
+    finished_at = now() WHERE status = ''running''');
+SELECT pg_temp.plain(30), pg_temp.plain(31), pg_temp.plain(32), pg_temp.plain(33), pg_temp.plain(34,
+    9);
 SELECT is(cardinality(t.claim(n => 2)), 2, 'two of three');
 SELECT is(cardinality(t.claim('w2')), 1, 'the third, for whoever asks');
 SELECT is(t.claim('w2'), '{}', 'no fourth');
-SELECT is((SELECT count(*) FROM automapost.job_queue WHERE status = 'running' AND payload ->> 'n' = '34'), 1::bigint,
+SELECT is((SELECT count(*) FROM automapost.job_queue WHERE status = 'running'
+    AND payload ->> 'n' = '34'), 1::bigint,
     'the higher priority was among them');
-SELECT t.settle((SELECT id::text FROM automapost.job_queue WHERE status = 'running' ORDER BY id LIMIT 1), 'done');
+SELECT t.settle((SELECT id::text FROM automapost.job_queue WHERE status = 'running'
+    ORDER BY id LIMIT 1), 'done');
 SELECT is(cardinality(t.claim('w2')), 1, 'one ended, one more');
-SELECT t.change('UPDATE automapost.job_queue SET status = ''cancelled'', lease = NULL, finished_at = now() WHERE status IN (''running'', ''pending'')');
+SELECT t.change('UPDATE automapost.job_queue SET status = ''cancelled'', lease = NULL,
+    finished_at = now() WHERE status IN (''running'', ''pending'')');
 
 -- Limits of an account: two at once, exactly; a rate limit of it or of its provider
 SELECT t.member(1), t.account(1, 1, 'mastodon'), t.account(2, 1, 'webhook');
@@ -108,13 +124,17 @@ SELECT is((SELECT max(attempts) FROM automapost.job_queue WHERE status = 'runnin
     'where there is a begin, the claim uses no attempt');
 SELECT automapost.release_worker('w1', 'finished');
 SELECT is(cardinality(t.claim('w2', n => 1)), 1, 'put back, claimed again by another');
-SELECT t.change('UPDATE automapost.job_definitions SET key_limit = 1 WHERE name = ''social-media-post''');
-SELECT is((SELECT count(*) FROM unnest(t.claim('w2')) i WHERE (t.job(i)).limit_key LIKE 'mastodon%'), 0::bigint,
+SELECT t.change('UPDATE automapost.job_definitions SET key_limit = 1
+    WHERE name = ''social-media-post''');
+SELECT is((SELECT count(*) FROM unnest(t.claim('w2')) i WHERE (t.job(i)).limit_key LIKE
+    'mastodon%'), 0::bigint,
     'the definition''s own limit of one');
 SELECT automapost.release_worker('w2', 'finished');
-SELECT t.change('UPDATE automapost.job_queue SET status = ''cancelled'', finished_at = now() WHERE status = ''pending''');
+SELECT t.change('UPDATE automapost.job_queue SET status = ''cancelled'', finished_at = now()
+    WHERE status = ''pending''');
 DELETE FROM posts;
-SELECT t.change('UPDATE automapost.job_definitions SET key_limit = 2 WHERE name = ''social-media-post''');
+SELECT t.change('UPDATE automapost.job_definitions SET key_limit = 2
+    WHERE name = ''social-media-post''');
 
 -- An account that is behind: one at a time, in order, a pace apart
 SELECT t.worker('w3'), t.member(3), t.account(3, 3, 'webhook');
@@ -123,13 +143,15 @@ SELECT t.collect();
 SELECT is(t.claim('w3'), ARRAY[t.job_of(303, account => 3)], 'the one that waited longest, alone');
 SELECT is(t.claim('w3'), '{}', 'no other beside it');
 SELECT is(t.begin(t.job_of(303, account => 3)), 'go', 'it begins');
-SELECT is(t.settle(t.job_of(303, account => 3), 'done', t.receipt('r303')), 'settled completed', 'and is out');
+SELECT is(t.settle(t.job_of(303, account => 3), 'done', t.receipt('r303')), 'settled completed',
+    'and is out');
 SELECT is(t.claim('w3'), '{}', 'the next not before a pace has passed');
 SELECT t.pass('59 s');
 SELECT is(t.claim('w3'), '{}', 'not after 59 s');
 SELECT t.pass('2 s');
 SELECT is(t.claim('w3'), ARRAY[t.job_of(302, account => 3)], 'but after 61');
-SELECT is(t.settle(t.job_of(302, account => 3), 'put-back'), 'settled pending', 'one that never began');
+SELECT is(t.settle(t.job_of(302, account => 3), 'put-back'), 'settled pending',
+    'one that never began');
 SELECT is(t.claim('w3'), ARRAY[t.job_of(302, account => 3)], 'delays nobody and keeps its place');
 
 -- A row that cannot be loaded keeps no other waiting
@@ -138,22 +160,28 @@ RETURNS TABLE (id uuid, mode text, input jsonb) LANGUAGE sql AS $$
     SELECT q.id, 'run', to_jsonb(12 / (q.payload ->> 'n')::bigint)
     FROM automapost.job_queue q WHERE q.id = ANY (p_jobs)
 $$;
-SELECT t.change('UPDATE automapost.job_definitions SET concurrency_limit = NULL WHERE name = ''plain''');
+SELECT t.change('UPDATE automapost.job_definitions SET concurrency_limit = NULL
+    WHERE name = ''plain''');
 SELECT pg_temp.plain(0), pg_temp.plain(3), pg_temp.plain(4);
-SELECT set_eq($$ SELECT pg_temp.numbers(ARRAY[i]) FROM unnest(t.claim('w3', '{plain}')) i $$, ARRAY['3', '4'], 'the others are given');
-SELECT is((status, error_code, scheduled_for > clock_timestamp())::text, ('pending', 'input', true)::text,
+SELECT set_eq($$ SELECT pg_temp.numbers(ARRAY[i]) FROM unnest(t.claim('w3', '{plain}')) i $$,
+    ARRAY['3', '4'], 'the others are given');
+SELECT is((status, error_code, scheduled_for > clock_timestamp())::text, ('pending', 'input',
+    true)::text,
     'it comes again later') FROM automapost.job_queue WHERE payload = '{"n": 0}';
 SELECT matches(error_message, 'its input cannot be read: division by zero', 'and says why')
 FROM automapost.job_queue WHERE payload = '{"n": 0}';
 
 -- is_runnable
 SELECT results_eq($$
-    SELECT automapost.is_runnable(d) FROM (VALUES (true, NULL::timestamptz, NULL::timestamptz), (false, NULL, NULL),
-        (true, now(), NULL), (true, now(), now() + interval '1 h'), (true, now() - interval '1 h', now()),
+    SELECT automapost.is_runnable(d) FROM (VALUES (true, NULL::timestamptz, NULL::timestamptz),
+        (false, NULL, NULL),
+        (true, now(), NULL), (true, now(), now() + interval '1 h'), (true, now() - interval '1 h',
+            now()),
         (false, now() - interval '1 h', now())) v (active, paused, until),
     LATERAL jsonb_populate_record(NULL::automapost.job_definitions, jsonb_build_object(
         'is_active', active, 'paused_at', paused, 'paused_until', until)) d
-    $$, ARRAY[true, false, false, false, true, false], 'runnable: active, and not paused at this moment');
+    $$, ARRAY[true, false, false, false, true, false],
+        'runnable: active, and not paused at this moment');
 
 -- lock_worker
 SELECT is((automapost.lock_worker('w3')).id, 'w3', 'lock_worker answers the living worker');

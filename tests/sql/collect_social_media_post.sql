@@ -4,53 +4,75 @@ BEGIN;
 SELECT plan(16);
 SELECT t.member(1), t.account(1, 1, 'webhook');
 
-SELECT is((posts, jobs, next_cursor)::text, '(0,0,)', 'nothing due') FROM automapost.collect_social_media_post(NULL, 10);
-SELECT t.post(10, 1, '{1}', now() + interval '1 s'), t.post(11, 1, '{1}', status => 'DRAFT'), t.post(12, 1, '{1}', status => 'PENDING_APPROVAL'),
-    t.post(13, 1, '{1}', status => 'SENT'), t.post(14, 1, '{1}', NULL), t.post(15, 1, '{1}', now() - interval '3 h 1 s');
+SELECT is((posts, jobs, next_cursor)::text, '(0,0,)', 'nothing due')
+    FROM automapost.collect_social_media_post(NULL, 10);
+SELECT t.post(10, 1, '{1}', now() + interval '1 s'), t.post(11, 1, '{1}', status => 'DRAFT'),
+    t.post(12, 1, '{1}', status => 'PENDING_APPROVAL'),
+    t.post(13, 1, '{1}', status => 'SENT'), t.post(14, 1, '{1}', NULL), t.post(15, 1, '{1}',
+        now() - interval '3 h 1 s');
 SELECT t.post(16, 1, '{1}');
 UPDATE posts SET "deletedAt" = now() WHERE id = t.id(16)::uuid;
-SELECT is((posts, jobs)::text, '(0,0)', 'not due, draft, unapproved, sent, without a time, past the window, deleted') FROM automapost.collect_social_media_post(NULL, 10);
+SELECT is((posts, jobs)::text, '(0,0)',
+    'not due, draft, unapproved, sent, without a time, past the window, deleted')
+    FROM automapost.collect_social_media_post(NULL, 10);
 SELECT t.post(17, 1, '{1}', now() - interval '2 h 30 min');
-SELECT is((posts, jobs, (t.delivery(17, account => 1)).state)::text, '(1,0,missed)', 'within an hour past the late limit: seen, and missed')
+SELECT is((posts, jobs, (t.delivery(17, account => 1)).state)::text, '(1,0,missed)',
+    'within an hour past the late limit: seen, and missed')
 FROM automapost.collect_social_media_post(NULL, 10);
 
 -- Five due at two instants, two at a time
-SELECT t.post(20 + i, 1, '{1}', now() - CASE WHEN i <= 3 THEN interval '3 min' ELSE interval '2 min' END) FROM generate_series(1, 5) i;
+SELECT t.post(20 + i, 1, '{1}', now() - CASE WHEN i <= 3 THEN interval '3 min'
+    ELSE interval '2 min' END) FROM generate_series(1, 5) i;
 DELETE FROM posts WHERE id = t.id(17)::uuid;
 CREATE TEMP TABLE pages (n serial, posts bigint, jobs bigint, next_cursor jsonb);
-INSERT INTO pages (posts, jobs, next_cursor) SELECT * FROM automapost.collect_social_media_post(NULL, 2);
-INSERT INTO pages (posts, jobs, next_cursor) SELECT c.* FROM pages p, automapost.collect_social_media_post(p.next_cursor, 2) c WHERE p.n = 1;
-INSERT INTO pages (posts, jobs, next_cursor) SELECT c.* FROM pages p, automapost.collect_social_media_post(p.next_cursor, 2) c WHERE p.n = 2;
+INSERT INTO pages (posts, jobs, next_cursor) SELECT * FROM
+    automapost.collect_social_media_post(NULL, 2);
+INSERT INTO pages (posts, jobs, next_cursor) SELECT c.* FROM pages p,
+    automapost.collect_social_media_post(p.next_cursor, 2) c WHERE p.n = 1;
+INSERT INTO pages (posts, jobs, next_cursor) SELECT c.* FROM pages p,
+    automapost.collect_social_media_post(p.next_cursor, 2) c WHERE p.n = 2;
 SELECT results_eq('SELECT posts, jobs, next_cursor IS NULL FROM pages ORDER BY n',
-    'VALUES (2::bigint, 2::bigint, false), (2, 2, false), (1, 1, true)', 'page by page, each post once, also where three share an instant');
-SELECT is((SELECT next_cursor ->> 'post_id' FROM pages WHERE n = 1), t.id(22), 'in the order of time, then id');
-SELECT is((posts, jobs)::text, '(5,0)', 'once more: seen, nothing made') FROM automapost.collect_social_media_post(NULL, 10);
+    'VALUES (2::bigint, 2::bigint, false), (2, 2, false), (1, 1, true)',
+        'page by page, each post once, also where three share an instant');
+SELECT is((SELECT next_cursor ->> 'post_id' FROM pages WHERE n = 1), t.id(22),
+    'in the order of time, then id');
+SELECT is((posts, jobs)::text, '(5,0)', 'once more: seen, nothing made')
+    FROM automapost.collect_social_media_post(NULL, 10);
 
 -- The first start publishes nothing that was due before it
 UPDATE automapost.installation SET publish_from = now() - interval '150 s';
-SELECT is(posts, 2::bigint, 'posts due before publish_from are not ours') FROM automapost.collect_social_media_post(NULL, 10);
+SELECT is(posts, 2::bigint, 'posts due before publish_from are not ours')
+    FROM automapost.collect_social_media_post(NULL, 10);
 UPDATE automapost.installation SET publish_from = now() - interval '60 days';
 
 -- A post whose end the application does not know
-CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the application says no'; END $$;
+CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE
+    'the application says no'; END $$;
 CREATE TRIGGER refuse BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse();
 SELECT t.worker('w1'), t.later();
 SELECT t.publishing(30);
 SELECT t.claim();
 SELECT t.begin(t.job_of(30));
-SELECT is(t.settle(t.job_of(30), 'done', t.receipt('r')), 'settled completed', 'sent, while the application refuses to hear of it');
+SELECT is(t.settle(t.job_of(30), 'done', t.receipt('r')), 'settled completed',
+    'sent, while the application refuses to hear of it');
 SELECT is((d.state, d.applied_at)::text, '(sent,)', 'the receipt stays') FROM t.delivery(30) d;
-SELECT is((SELECT status::text FROM posts WHERE id = t.id(30)::uuid), 'SCHEDULED', 'the application does not know');
+SELECT is((SELECT status::text FROM posts WHERE id = t.id(30)::uuid), 'SCHEDULED',
+    'the application does not know');
 DROP TRIGGER refuse ON posts;
 SELECT t.collect();
-SELECT is((SELECT status::text FROM posts WHERE id = t.id(30)::uuid), 'SENT', 'collect tells it again');
+SELECT is((SELECT status::text FROM posts WHERE id = t.id(30)::uuid), 'SENT',
+    'collect tells it again');
 SELECT isnt((t.delivery(30)).applied_at, NULL, 'and it is told');
 SELECT is((t.delivery(30)).state, 'sent', 'nothing else changes');
-SELECT is((SELECT count(*) FROM automapost.job_queue WHERE payload ->> 'postId' = t.id(30)), 1::bigint, 'no second job');
+SELECT is((SELECT count(*) FROM automapost.job_queue WHERE payload ->> 'postId' = t.id(30)),
+    1::bigint, 'no second job');
 -- A person schedules it once more: sent is for ever
-UPDATE posts SET status = 'SCHEDULED', content = 'new', "scheduledTo" = now() - interval '1 s' WHERE id = t.id(30)::uuid;
-SELECT is((SELECT jobs FROM automapost.collect_social_media_post(NULL, 100)), 0::bigint, 'scheduled again, it is not sent again');
-SELECT is((SELECT status::text FROM posts WHERE id = t.id(30)::uuid), 'SENT', 'and the application hears so');
+UPDATE posts SET status = 'SCHEDULED', content = 'new', "scheduledTo" = now() - interval '1 s'
+    WHERE id = t.id(30)::uuid;
+SELECT is((SELECT jobs FROM automapost.collect_social_media_post(NULL, 100)), 0::bigint,
+    'scheduled again, it is not sent again');
+SELECT is((SELECT status::text FROM posts WHERE id = t.id(30)::uuid), 'SENT',
+    'and the application hears so');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -47,7 +47,8 @@ CREATE FUNCTION t.post(n bigint, member bigint, accounts bigint[] DEFAULT '{}',
                        providers text[] DEFAULT '{}', comment text DEFAULT NULL,
                        status text DEFAULT 'SCHEDULED')
 RETURNS text LANGUAGE sql AS $$
-    INSERT INTO public.posts (id, "userId", content, "firstComment", "scheduledTo", status, providers,
+    INSERT INTO public.posts (id, "userId", content, "firstComment", "scheduledTo", status,
+        providers,
                               "authProviderIds")
     VALUES (t.id(n)::uuid, t.id(member)::uuid, 'text of ' || n, comment, due, status::"PostStatus",
             providers, ARRAY(SELECT t.id(a) FROM unnest(accounts) a))
@@ -158,7 +159,8 @@ $$;
 -- As if so long had passed, except for when members want their posts.
 -- As the owner: the table refuses everybody else.
 CREATE FUNCTION t.pass(elapsed interval) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
-    UPDATE automapost.job_queue SET scheduled_for = scheduled_for - elapsed, locked_at = locked_at - elapsed,
+    UPDATE automapost.job_queue SET scheduled_for = scheduled_for - elapsed,
+        locked_at = locked_at - elapsed,
         first_limited_at = first_limited_at - elapsed, finished_at = finished_at - elapsed,
         created_at = created_at - elapsed;
     UPDATE automapost.post_deliveries SET begun_at = begun_at - elapsed,
@@ -250,13 +252,15 @@ BEGIN
 END
 $$;
 
--- For specs, which set up anew for each order of steps: nothing is left but definitions and numbers.
+-- For specs, which set up anew for each order of steps: nothing is left but definitions and
+-- numbers.
 CREATE FUNCTION t.reset() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM t.change('TRUNCATE automapost.job_queue, automapost.job_executions, automapost.job_logs,
-        automapost.workers, automapost.post_deliveries, automapost.limit_keys, automapost.rate_limits,
-        automapost.account_state');
-    TRUNCATE users, auth_providers, posts, sessions, sisu_activities, blog_posts, blog_post_translations,
+        automapost.workers, automapost.post_deliveries, automapost.limit_keys,
+        automapost.rate_limits, automapost.account_state');
+    TRUNCATE users, auth_providers, posts, sessions, sisu_activities, blog_posts,
+        blog_post_translations,
         post_chat_messages, t.claims;
     ALTER SEQUENCE automapost.leases RESTART;
 END
@@ -279,7 +283,8 @@ $$;
 -- hold a brace.
 CREATE FUNCTION t.item(c t.claims, outcome text) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_array(jsonb_build_object('id', c.id, 'lease', c.lease,
-        'execution_id', c.execution_id, 'outcome', outcome, 'code', CASE outcome WHEN 'failed' THEN 'rejected' END,
+        'execution_id', c.execution_id, 'outcome', outcome, 'code', CASE outcome
+            WHEN 'failed' THEN 'rejected' END,
         'delivery_id', c.input #>> '{delivery,id}', 'begin_number', c.begin_number)
         || CASE outcome WHEN 'done' THEN t.receipt('r') ELSE '{}' END)
 $$;

@@ -10,30 +10,39 @@ $$;
 
 SELECT is(pg_temp.app($$
     INSERT INTO automapost.job_queue
-        (id, job_type, payload, priority, scheduled_for, max_attempts, job_key, status, locked_at, locked_by,
-         attempts, lease, begun, execution_id, claim_batch, error_message, finished_at, limit_key, created_by,
+        (id, job_type, payload, priority, scheduled_for, max_attempts, job_key, status, locked_at,
+            locked_by,
+         attempts, lease, begun, execution_id, claim_batch, error_message, finished_at, limit_key,
+             created_by,
          waits_for, result, cancel_requested_at, created_at)
-    VALUES (t.id(1)::uuid, 'plain', '{"a": 1}', 6, now() + interval '1 h', 4, 'k', 'running', now(), 'me',
-         3, 99, true, gen_random_uuid(), 'b', 'e', now(), 'x:y', 'somebody', 'token', '{}', now(), '2001-01-01')
+    VALUES (t.id(1)::uuid, 'plain', '{"a": 1}', 6, now() + interval '1 h', 4, 'k', 'running', now(),
+        'me',
+         3, 99, true, gen_random_uuid(), 'b', 'e', now(), 'x:y', 'somebody', 'token', '{}', now(),
+             '2001-01-01')
     $$), 'ok', 'an INSERT that sets everything is accepted');
 SELECT is((id::text, job_type, payload, priority, scheduled_for, max_attempts, job_key)::text,
-    (t.id(1), 'plain', '{"a": 1}'::jsonb, 6, now() + interval '1 h', 4, 'k')::text, 'what enqueue() takes is kept')
+    (t.id(1), 'plain', '{"a": 1}'::jsonb, 6, now() + interval '1 h', 4, 'k')::text,
+        'what enqueue() takes is kept')
 FROM t.job(t.id(1));
 SELECT is((status, locked_at, locked_by, attempts, lease, begun, execution_id, claim_batch)::text,
-    ('pending', NULL, NULL, 0, NULL, false, NULL, NULL)::text, 'it is pending, unlocked, attempts 0')
+    ('pending', NULL, NULL, 0, NULL, false, NULL, NULL)::text,
+        'it is pending, unlocked, attempts 0')
 FROM t.job(t.id(1));
-SELECT is((error_message, finished_at, limit_key, created_by, waits_for, result, cancel_requested_at,
+SELECT is((error_message, finished_at, limit_key, created_by, waits_for, result,
+    cancel_requested_at,
            created_at)::text,
     (NULL, NULL, NULL, session_user, NULL, NULL, NULL, now())::text, 'and nothing else is believed')
 FROM t.job(t.id(1));
 SELECT is(pg_temp.app($$ INSERT INTO automapost.job_queue (job_type) VALUES ('plain') $$), 'ok',
     'the plan''s shortest INSERT');
-SELECT is((payload, priority, scheduled_for, max_attempts, attempts)::text, ('{}'::jsonb, 5, now(), 3, 0)::text,
+SELECT is((payload, priority, scheduled_for, max_attempts, attempts)::text, ('{}'::jsonb, 5, now(),
+    3, 0)::text,
     'has the plan''s defaults')
 FROM automapost.job_queue WHERE job_type = 'plain' AND job_key IS NULL;
 SELECT is(pg_temp.app($$
     INSERT INTO automapost.job_queue (id, job_type, payload, max_attempts)
-    VALUES (t.id(2)::uuid, 'social-media-post', '{"postId": "p", "authProviderId": "a"}', NULL) $$), 'ok',
+    VALUES (t.id(2)::uuid, 'social-media-post', '{"postId": "p", "authProviderId": "a"}', NULL) $$),
+        'ok',
     'a publishing job by INSERT');
 SELECT is((job_key, max_attempts)::text, ('p:a:post', 1000)::text,
     'has its key, and without a number of tries the definition''s')
@@ -42,11 +51,14 @@ FROM t.job(t.id(2));
 -- The same checks as enqueue
 SELECT is(pg_temp.app('INSERT INTO automapost.job_queue (job_type) VALUES (''no-such'')'),
     '22023: job_type "no-such" is not defined', 'an unknown type is refused by name');
-SELECT is(pg_temp.app('INSERT INTO automapost.job_queue (job_type, priority) VALUES (''plain'', -1)'),
+SELECT is(pg_temp.app('INSERT INTO automapost.job_queue (job_type, priority) VALUES (''plain'',
+    -1)'),
     '22023: priority must be from 0 to 1000, not -1', 'so is a negative priority');
-SELECT is(pg_temp.app('INSERT INTO automapost.job_queue (job_type, payload) VALUES (''plain'', ''[]'')'),
+SELECT is(pg_temp.app('INSERT INTO automapost.job_queue (job_type, payload) VALUES (''plain'',
+    ''[]'')'),
     '22023: payload must be a JSON object, not array', 'and a payload that is no object');
-SELECT matches(pg_temp.app('INSERT INTO automapost.job_queue (job_type, job_key) VALUES (''plain'', ''k'')'),
+SELECT matches(pg_temp.app('INSERT INTO automapost.job_queue (job_type, job_key) VALUES (''plain'',
+    ''k'')'),
     '^23505: ', 'a key that lives is refused by the index');
 
 -- Everything else is the functions' business
@@ -56,19 +68,24 @@ SELECT is(pg_temp.app('UPDATE automapost.job_queue SET status = ''completed'' WH
     '42501: update of automapost.job_queue is not for automapost_jobs_app', 'also of no row');
 SELECT is(pg_temp.app('DELETE FROM automapost.job_queue'),
     '42501: delete of automapost.job_queue is not for automapost_jobs_app', 'DELETE is refused');
-SELECT is(pg_temp.app($$ INSERT INTO automapost.job_queue (id, job_type) VALUES (t.id(1)::uuid, 'plain')
+SELECT is(pg_temp.app($$ INSERT INTO automapost.job_queue (id, job_type) VALUES (t.id(1)::uuid,
+    'plain')
         ON CONFLICT (id) DO UPDATE SET status = 'completed' $$),
     '42501: update of automapost.job_queue is not for automapost_jobs_app', 'an upsert is refused');
-SELECT is(pg_temp.app('TRUNCATE automapost.job_queue'), '42501: permission denied for table job_queue',
+SELECT is(pg_temp.app('TRUNCATE automapost.job_queue'),
+    '42501: permission denied for table job_queue',
     'TRUNCATE is refused');
 CREATE FUNCTION pg_temp.as_app(statement text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('role', 'automapost_jobs_app', true);
     EXECUTE statement;
 END $$;
-SELECT t.refuses(format('SELECT pg_temp.as_app(%L)', statement), '42501', says, 'a hint names ' || says)
-FROM (VALUES ('UPDATE automapost.job_queue SET priority = 1', 'automapost.cancel(id), automapost.retry(id)'),
-    ('DELETE FROM automapost.job_queue', 'automapost.enqueue(…, job_key, on_conflict => ''replace''')) v (statement, says);
+SELECT t.refuses(format('SELECT pg_temp.as_app(%L)', statement), '42501', says,
+    'a hint names ' || says)
+FROM (VALUES ('UPDATE automapost.job_queue SET priority = 1',
+    'automapost.cancel(id), automapost.retry(id)'),
+    ('DELETE FROM automapost.job_queue',
+        'automapost.enqueue(…, job_key, on_conflict => ''replace''')) v (statement, says);
 SELECT is((SELECT count(*) FROM automapost.job_queue WHERE status = 'pending'), 3::bigint,
     'after all that the three jobs are what they were');
 

@@ -51,7 +51,7 @@ def prepare_all(tap: Tap, cursor) -> None:
         # $ of a dollar quote or of a regular expression has no digit behind it.
         numbers = sorted(map(int, casts))
         tap.ok(text.startswith("--") and not bare and numbers == list(range(1, len(numbers) + 1)),
-               f"{path.name}: says what it returns; parameters are $1 to ${len(numbers)}, each cast",
+               f"{path.name}: says what it returns; $1 to ${len(numbers)} are cast",
                f"without a cast: {sorted(bare)}; cast: {numbers}")
         try:
             cursor.execute(f"PREPARE q AS {statement}")
@@ -62,7 +62,8 @@ def prepare_all(tap: Tap, cursor) -> None:
                              " WHERE name = 'q'")[0][0]
         wanted = [{"timestamptz": "timestamp with time zone"}.get(casts[str(n)], casts[str(n)])
                   for n in numbers]
-        tap.ok(found == wanted, f"{path.name}: is a statement of this schema, with those parameters",
+        tap.ok(found == wanted,
+               f"{path.name}: is a statement of this schema, with these parameters",
                f"found {found}, wanted {wanted}")
         cursor.execute("DEALLOCATE q")
 
@@ -113,7 +114,8 @@ def due_posts(tap: Tap, connection, cursor) -> None:
     cursor.execute("""
         SELECT t.member(1), t.account(1, 1, 'webhook');
         INSERT INTO posts (id, "userId", content, "scheduledTo", status, "authProviderIds")
-        SELECT t.id(1000 + i)::uuid, t.id(1)::uuid, 'text', now() + (i - %s * 0.9) * interval '1 min',
+        SELECT t.id(1000 + i)::uuid, t.id(1)::uuid, 'text',
+            now() + (i - %s * 0.9) * interval '1 min',
             CASE WHEN i %% 10 = 0 THEN 'DRAFT'::"PostStatus" ELSE 'SCHEDULED' END, ARRAY[t.id(1)]
         FROM generate_series(1, %s) i;
         ANALYZE posts""", (POSTS, POSTS))
@@ -145,7 +147,7 @@ def due_posts(tap: Tap, connection, cursor) -> None:
 
 
 def claim(tap: Tap, connection, cursor) -> None:
-    """100,000 jobs of every priority from 100 on are due tomorrow; three of priority 5 are due now."""
+    """100,000 jobs of priorities from 100 on are due tomorrow, three of priority 5 now."""
     cursor.execute("""
         SELECT t.worker('w1');
         SELECT t.change($f$
@@ -166,7 +168,7 @@ def claim(tap: Tap, connection, cursor) -> None:
     blocks = sum(node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in scans)
     tap.ok(any(node.get("Index Name") == "job_queue_due" for node in scans)
            and not any(node["Node Type"] == "Seq Scan" for node in scans) and blocks < 3000,
-           "claim walks its index priority by priority: future rows of higher priority cost nothing",
+           "claim walks its index by priorities: future rows of higher ones cost nothing",
            f"{blocks} blocks read\n{describe(scans)}")
 
 
