@@ -35,7 +35,7 @@ BEGIN
         IF key IS NOT NULL THEN
             SELECT q.id, q.status INTO live FROM automapost.job_queue q
             WHERE q.job_type = enqueue.job_type AND q.job_key = key
-                AND q.status IN ('pending', 'running')
+                AND (q.status = 'pending' OR q.status = 'running') -- one partial index each
             ORDER BY q.status LIMIT 1; -- pending before running
             IF FOUND THEN
                 IF enqueue.on_conflict = 'reject' THEN

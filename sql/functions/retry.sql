@@ -16,7 +16,8 @@ BEGIN
             job.id, job.status USING ERRCODE = '55000';
     END IF;
     SELECT * INTO live FROM automapost.job_queue q
-    WHERE q.job_type = job.job_type AND q.job_key = job.job_key AND q.status IN ('pending', 'running')
+    WHERE q.job_type = job.job_type AND q.job_key = job.job_key
+        AND (q.status = 'pending' OR q.status = 'running') -- one partial index each
     LIMIT 1;
     IF live.id IS NOT NULL THEN
         RAISE EXCEPTION 'job % has the same key and is %', live.id, live.status USING ERRCODE = '23505';

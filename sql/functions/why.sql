@@ -241,7 +241,7 @@ BEGIN
     ELSIF q.waits_for = 'token' AND later THEN
         SELECT * INTO r FROM automapost.job_queue x
         WHERE x.job_type = 'refresh-token' AND x.job_key = account
-            AND x.status IN ('pending', 'running') ORDER BY x.status DESC LIMIT 1;
+            AND (x.status = 'pending' OR x.status = 'running') ORDER BY x.status DESC LIMIT 1;
         reason := 'waits-for-token';
         template := ' waits for a new access token of its account. '
             || CASE WHEN r.id IS NULL THEN 'Nobody fetches one now; it looks again {@due_at}.'

@@ -22,6 +22,9 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     w automapost.workers := automapost.lock_worker(beat.worker);
 BEGIN
+    IF w.service <> 'external' AND NOT pg_has_role(session_user, 'automapost_jobs_service', 'USAGE') THEN
+        RAISE EXCEPTION 'worker % is a service''s, not yours', beat.worker USING ERRCODE = '42501';
+    END IF;
     UPDATE automapost.workers SET previous_beat = last_beat, last_beat = clock_timestamp(),
         clock_offset = COALESCE(beat.clock - clock_timestamp(), clock_offset)
     WHERE id = beat.worker;

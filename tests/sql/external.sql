@@ -2,7 +2,7 @@
 -- claim(), complete(), fail(): the application's own workers. expire_overdue() is tested in
 -- workers.sql, beat() too.
 BEGIN;
-SELECT plan(30);
+SELECT plan(32);
 SELECT t.change($f$ INSERT INTO automapost.job_definitions (name, handler, max_retries,
     concurrency_limit, timeout_ms) VALUES ('outside', 'external', 1, 2, 5000) $f$);
 
@@ -87,6 +87,17 @@ UPDATE automapost.workers SET last_beat = now() - interval '1 min' WHERE id = 'w
 SELECT is(automapost.rescue_lapsed() IS NULL, false, 'a lapsed worker is rescued like ours');
 SELECT t.refuses('SELECT automapost.claim(''{outside}'', ''worker-2'', ''b9'')', 'AM001',
     'worker worker-2 is not registered, or has lapsed', 'and claims no more under its name');
+
+-- A beat with an empty list puts jobs back: nobody but a service may give one in a service's name.
+CREATE ROLE some_application LOGIN IN ROLE automapost_jobs_app;
+SELECT t.worker('w9');
+SELECT automapost.register_worker('worker-9', 'external', 'h', '', 0, 'v', clock_timestamp());
+GRANT USAGE ON SCHEMA t TO some_application;
+SET SESSION AUTHORIZATION some_application;
+SELECT is_empty('SELECT * FROM automapost.beat(''worker-9'', ''{}'')', 'its own worker beats');
+SELECT throws_ok('SELECT * FROM automapost.beat(''w9'', ''{}'')', '42501',
+    'worker w9 is a service''s, not yours', 'a service''s does not');
+RESET SESSION AUTHORIZATION;
 
 SELECT * FROM finish();
 ROLLBACK;
