@@ -22,6 +22,11 @@ BEGIN
             RAISE EXCEPTION 'job % cannot be cancelled: the post may be published already, and that is being looked up',
                 job.id USING ERRCODE = '55000',
                 HINT = 'automapost.why(''' || job.id || ''') tells when.';
+        ELSIF d.state = 'sent' THEN
+            -- A late receipt, of a worker that had been given up: the job only did not know yet.
+            PERFORM automapost.end_job(job.id, 'completed', NULL, NULL);
+            RETURN QUERY SELECT job.id::text, 'completed'::text;
+            RETURN;
         END IF;
         -- Only what is edited from now on takes it up again, not what was edited before.
         PERFORM automapost.finish_delivery(d.id, 'cancelled', NULL, 'cancelled by ' || session_user, (

@@ -3,7 +3,7 @@
 -- asked meanwhile, none is left as sending or unconfirmed for nobody. And a person's cancel holds,
 -- whatever was edited before it.
 BEGIN;
-SELECT plan(12);
+SELECT plan(14);
 SELECT t.worker('w1'), t.worker('w2');
 
 -- Begun, with an answer that the worker does not hear.
@@ -66,5 +66,18 @@ SELECT automapost.cancel(:'job');
 SELECT is(t.begin(:'job'), 'cancelled', 'edited and cancelled between claim and begin');
 SELECT t.collect();
 SELECT is((t.delivery(6)).state, 'cancelled', 'it stays so');
+SELECT t.later();
+
+-- The receipt of a worker that was given up came while another had the job, which then died too.
+SELECT t.worker('w4');
+SELECT t.unconfirmed(7) AS job \gset
+SELECT t.item(c, 'done') AS receipt FROM t.claims c WHERE c.id = :'job' \gset
+SELECT t.pass('1 min');
+SELECT t.claim('w4', '{social-media-post}');
+SELECT automapost.settle_jobs('w1', :'receipt'::jsonb);
+SELECT automapost.release_worker('w4', 'killed');
+SELECT is((t.delivery(7)).state || ' ' || (t.job(:'job')).status, 'sent pending', 'sent, and a job that does not know');
+SELECT is((SELECT was FROM automapost.cancel(:'job')) || ' ' || (t.job(:'job')).status, 'completed completed',
+    'nobody is told that it was cancelled');
 SELECT * FROM finish();
 ROLLBACK;
