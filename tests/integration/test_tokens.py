@@ -7,7 +7,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -270,8 +270,11 @@ def test_bluesky_s_session(world, pds):
     world.post(account, comment="and a comment")
     world.settle_down()
     world.assert_exactly_once()
-    assert p.tokens(world, account)[0] != access
-    assert p.tokens(world, account)[1] != refresh
+    # An access token made within the same second as the one before is the same text; the refresh
+    # token never is, and the end is ahead again.
+    _, new_refresh, ends = p.tokens(world, account)
+    assert new_refresh != refresh
+    assert ends > datetime.now(timezone.utc)
     assert p.account_status(world, account) == "ok"
 
 
