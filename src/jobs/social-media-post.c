@@ -35,6 +35,19 @@ static int post_from_input(const Job *job, Post *ret, Error *ret_error) {
         return 0;
 }
 
+/* What is sent, where, and by whom. */
+static int target_from_input(const Job *job, const Provider **ret_provider, Account *ret_account,
+                             Post *ret_post, Error *ret_error) {
+        int r;
+
+        r = account_from_input(job, ret_account, ret_error);
+        if (r >= 0)
+                r = provider_of_account(job, ret_account, ret_provider, ret_error);
+        if (r >= 0)
+                r = post_from_input(job, ret_post, ret_error);
+        return r;
+}
+
 static int request_from_json(JsonObject *o, Request *ret, Error *ret_error) {
         _cleanup_(request_done) Request q = { .way = WAY_NONE };
         const char *way = json_string(o, "way");
@@ -165,11 +178,7 @@ static int social_media_post_prepare(Job *job, Prepared *ret_prepared, Outcome *
         Post post = {};
         int r;
 
-        r = account_from_input(job, &account, &error);
-        if (r >= 0)
-                r = provider_of_account(job, &account, &provider, &error);
-        if (r >= 0)
-                r = post_from_input(job, &post, &error);
+        r = target_from_input(job, &provider, &account, &post, &error);
         if (r < 0)
                 return outcome_error(ret_outcome, r, &error);
 
@@ -206,11 +215,7 @@ static int social_media_post_act(Job *job, const Prepared *prepared, Outcome *re
         Post post = {};
         int r;
 
-        r = account_from_input(job, &account, &error);
-        if (r >= 0)
-                r = provider_of_account(job, &account, &provider, &error);
-        if (r >= 0)
-                r = post_from_input(job, &post, &error);
+        r = target_from_input(job, &provider, &account, &post, &error);
         if (r >= 0)
                 r = request_from_json(prepared->request, &request, &error);
         if (r < 0)
