@@ -626,8 +626,8 @@ def test_the_sandbox_takes_a_post_once(world, sandbox):
         world.wait_until(lambda: (sandbox / "posts.jsonl").exists() and lines(sandbox),
                          what="the line")
         process.kill()
-        # Its backend still waits for the lock, and would go on with it.
-        assert world.cluster.terminate_backends("automapost%") == 1
+        # If it had come to settle, its backend still waits for the lock, and would go on with it.
+        world.cluster.terminate_backends("automapost%")
     assert p.delivery(world, post).state == "sending"
     world.settle_down()
     assert p.delivery(world, post)[0::4][:2] == ("sent", 2)     # begun twice
