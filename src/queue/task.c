@@ -216,11 +216,15 @@ static void *actor_main(void *userdata) {
                 }
                 task_run(t, thread);
         }
+        pthread_mutex_unlock(&p->lock);
+        /* Before it counts as ended: the process may exit as soon as the last one has, and what a
+         * library frees then must not be in use here. */
+        if (made_for && made_for->thread_free)
+                made_for->thread_free(thread);
+        pthread_mutex_lock(&p->lock);
         p->n_threads--;
         pthread_cond_broadcast(&p->work);
         pthread_mutex_unlock(&p->lock);
-        if (made_for && made_for->thread_free)
-                made_for->thread_free(thread);
         return NULL;
 }
 
