@@ -31,51 +31,6 @@ enum {
         OPTIONS_MAX = 32,
 };
 
-/* ---- help ---- */
-
-void cli_help(void) {
-        static const char *const titles[_GROUP_MAX] = {
-                [GROUP_LOOK] = "Look",
-                [GROUP_ACT] = "Act",
-                [GROUP_SETUP] = "Set up",
-        };
-
-        printf("automapost VERB [ARGUMENTS] [OPTIONS]\n\n"
-               "The jobs of AutomaPost: what they do, why they wait, and how to steer them.\n");
-        for (VerbGroup g = 0; g < _GROUP_MAX; g++) {
-                printf("\n%s:\n", titles[g]);
-                for (size_t i = 0; i < n_verbs; i++)
-                        if (verbs[i]->group == g)
-                                printf("  %-11s %s\n", verbs[i]->name, verbs[i]->help);
-        }
-        printf("\nOptions of every verb:\n"
-               "      --json     JSON instead of text\n"
-               "  -h, --help     help on the verb\n"
-               "      --version  the version\n\n"
-               "Ids may be cut to their first 4 digits or more. Exit status: 0 done, 1 refused\n"
-               "or not found, 64 wrong usage, 75 try again later, 78 an operator must act,\n"
-               "70 a mistake of ours.\n");
-}
-
-void cli_verb_help(const Verb *v) {
-        printf("automapost %s%s%s [OPTIONS]\n\n%s.\n", v->name, v->arguments ? " " : "",
-               v->arguments ?: "", v->help);
-        if (v->details)
-                printf("\n%s\n", v->details);
-        printf("\nOptions:\n");
-        for (const Option *o = v->options; o && o->name; o++) {
-                char text[64], letter[8] = "    ";
-
-                if (o->letter)
-                        (void) snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-                (void) snprintf(text, sizeof(text), "%s--%s%s%s", letter, o->name,
-                                o->argument ? " " : "", o->argument ?: "");
-                printf("  %-24s %s\n", text, o->help);
-        }
-        printf("  %-24s %s\n", "    --json", "JSON instead of text");
-        printf("  %-24s %s\n", "-h, --help", "this help");
-}
-
 /* ---- what was meant ---- */
 
 /* Letters to put in, take out, change, or swap with their neighbour. */
@@ -299,6 +254,8 @@ int main(int argc, char *argv[]) {
         if (argc < 2 || streq(argv[1], "--help") || streq(argv[1], "-h") ||
             streq(argv[1], "help")) {
                 c.verb = argc > 2 ? find_verb(argv[2]) : NULL;
+                if (argc > 2 && streq(argv[2], "--json"))
+                        return cli_help_json() < 0 ? EX_TEMPFAIL : flush(EX_OK);
                 if (c.verb)
                         cli_verb_help(c.verb);
                 else

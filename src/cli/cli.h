@@ -163,3 +163,7 @@ extern const Verb *const verbs[];
 extern const size_t n_verbs;
 void cli_help(void);
 void cli_verb_help(const Verb *v);
+/* "automapost --help --json": every verb as {"name", "group", "arguments", "help", "details",
+ * "options": [{"name", "letter", "argument", "help"}]}, for the manual and the completion.
+ * -ENOMEM. */
+int cli_help_json(void);
