@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "base/log.h"
+#include "base/stop-point.h"
+#include "base/text.h"
+#include "base/time-util.h"
+#include "queries.h"
+#include "queue/worker-internal.h"
+
+static JsonObject *begin_item(const Task *t) {
+        _cleanup_(json_unrefp) JsonObject *o = json_object_new_object();
+
+        if (!o || json_set_string(o, "id", t->job.id) < 0 ||
+            json_set_int64(o, "lease", t->job.lease) < 0 ||
+            json_set_string(o, "version",
+                            json_string(json_member(t->job.input, "post"), "version")) < 0 ||
+            json_set_string(o, "handle", t->prepared.handle) < 0 ||
+            json_set_string(o, "way", t->prepared.way) < 0 ||
+            json_set(o, "request", json_object_get(t->prepared.request)) < 0)
+                return NULL;
+        return TAKE_PTR(o);
+}
+
+static void worker_apply_verdict(Worker *w, Task *t, usec_t asked, const Rows *rows, size_t i) {
+        const char *verdict = rows_text(rows, i, 1);
+
+        if (streq(verdict, "stale"))
+                return; /* a beat comes first, then it is asked again */
+        if (streq(verdict, "go")) {
+                t->job.begun = true;
+                t->job.begin_number = rows_int64(rows, i, 2, 0);
+                t->job.send_by = asked + w->engine->send_deadline;
+                pool_verdict(&w->pool, t, true);
+                return;
+        }
+        log_debug("Job %s was not begun: %s%s%s", t->job.id, verdict,
+                  rows_text(rows, i, 3) ? ", " : "", rows_text(rows, i, 3) ?: "");
+        if (streq(verdict, "cancelled") || streq(verdict, "late"))
+                w->counts.cancelled++;
+        else if (streq(verdict, "held"))
+                w->counts.held++;
+        else
+                w->counts.put_back++;
+        w->drained = false;
+        pool_verdict(&w->pool, t, false);
+}
+
+/* Begins what is prepared: n tasks in one statement. */
+static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_error) {
+        _cleanup_(json_unrefp) JsonObject *items = json_object_new_array();
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        char batch[ID128_SIZE];
+        usec_t asked;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                JsonObject *item = begin_item(ready[i]);
+
+                if (!items || !item || json_object_array_add(items, item) < 0)
+                        return error_oom(ret_error);
+        }
+        id128_random(batch);
+        asked = now(CLOCK_BOOTTIME); /* not after the database's begun_at */
+        r = worker_query(w, &query_begin_jobs, (const char *[]){ w->id, batch, json_text(items) },
+                         &rows, ret_error);
+        if (r < 0)
+                return r;
+        stop_point("begin");
+        for (size_t i = 0; i < rows_count(rows); i++)
+                for (size_t k = 0; k < n; k++)
+                        if (streq(ready[k]->job.id, rows_text(rows, i, 0)))
+                                worker_apply_verdict(w, ready[k], asked, rows, i);
+        return 0;
+}
+
+/* A task that could not be begun at all (its row or the application's tables refuse): said, and put
+ * back to be tried later. */
+static void worker_cannot_begin(Worker *w, Task *t, Error *error) {
+        pthread_mutex_lock(&w->pool.lock);
+        t->outcome.kind = OUTCOME_ERROR;
+        error_move(&t->outcome.error, error);
+        pthread_mutex_unlock(&w->pool.lock);
+        log_full(LOG_ERR, NULL, &t->outcome.error, "Job %s cannot be begun", t->job.id);
+        pool_verdict(&w->pool, t, false);
+}
+
+int worker_begin_ready(Worker *w, Error *ret_error) {
+        Task *ready[512];
+        size_t n = 0;
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        int r;
+
+        pthread_mutex_lock(&w->pool.lock);
+        for (size_t i = 0; i < w->n_tasks && n < ELEMENTSOF(ready); i++)
+                if (w->tasks[i]->state == TASK_READY)
+                        ready[n++] = w->tasks[i];
+        pthread_mutex_unlock(&w->pool.lock);
+        if (n == 0)
+                return 0;
+
+        r = worker_begin(w, ready, n, &error);
+        if (r >= 0)
+                return 0;
+        if (streq_ptr(error.code, "AM001")) {
+                r = worker_was_given_up(w, ret_error);
+                for (size_t i = 0; i < n; i++)
+                        pool_verdict(&w->pool, ready[i], false);
+                return r;
+        }
+        if (error.class == ERROR_TRANSIENT) {
+                for (size_t i = 0; i < n; i++)
+                        pool_verdict(&w->pool, ready[i], false);
+                error_move(ret_error, &error);
+                return r;
+        }
+        for (size_t i = 0; i < n; i++) {
+                r = n == 1 ? r : worker_begin(w, &ready[i], 1, &error);
+                if (r < 0)
+                        worker_cannot_begin(w, ready[i], &error);
+        }
+        return 0;
+}

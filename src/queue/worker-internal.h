@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the files worker*.c share and nobody else sees: worker.c takes one turn after another, the
+ * others are what it does in a turn. All of it runs on the coordinator's thread. */
+
+#include "base/id.h"
+#include "base/settings.h"
+#include "queue/task.h"
+#include "queue/worker.h"
+
+#define WORKER_ID_SIZE (ID128_SIZE + 12) /* ID, or ID-N after it was given up */
+
+typedef struct Worker {
+        const WorkerConfig *config;
+        const Engine *engine;
+        Db **db;
+        const char *first_id;
+        char id[WORKER_ID_SIZE];
+        unsigned lives; /* how often it was given up and went on */
+        char *types;    /* as a PostgreSQL array */
+        Pool pool;
+        Task **tasks; /* every task that is not settled */
+        size_t n_tasks, max_tasks;
+        int signal_fd;
+        bool stopping; /* claims nothing any more */
+        usec_t stop_by, budget_ends;
+        usec_t next_beat, next_claim, next_collect, next_rescue;
+        bool drained;   /* the last claim found nothing */
+        bool collected; /* the last round of collecting is through */
+        void *collect_state;
+        WorkerCounts counts;
+} Worker;
+
+/* worker-link.c: the worker and its one connection. */
+
+/* Waits for a signal, an actor, or until a time. */
+void worker_wait(Worker *w, usec_t until);
+/* Asks until there is an answer: every statement of a worker may be repeated, because it carries a
+ * batch id, a lease or an execution's id. Gives up when nothing is at stake and a lapse has passed,
+ * or when it must stop. */
+int worker_query(Worker *w, const Query *query, const char *const *params, Rows **ret,
+                 Error *ret_error);
+int worker_register(Worker *w, Error *ret_error);
+/* This worker was given up (it slept, or the database was away): its jobs are somebody else's. What
+ * is being sent is still recorded when it ends; everything else is dropped. */
+int worker_was_given_up(Worker *w, Error *ret_error);
+int worker_beat(Worker *w, Error *ret_error);
+/* Puts back whatever is left and ends the worker's row; a database that is away finds it lapsed. */
+void worker_end(Worker *w, const char *reason);
+
+/* worker-claim.c: jobs become tasks with an actor each. */
+
+unsigned worker_idle_actors(Worker *w);
+int worker_claim(Worker *w, unsigned n, Error *ret_error);
+
+/* worker-begin.c: what is prepared goes on record, and is then sent. */
+
+int worker_begin_ready(Worker *w, Error *ret_error);
+
+/* worker-settle.c: what became of tasks. */
+
+/* While stopping, what has not begun goes back. */
+void worker_put_back_unbegun(Worker *w);
+int worker_settle_ended(Worker *w, Error *ret_error);
+/* Past timeout_ms: recorded now, and the actor left to itself; only a receipt of it counts. */
+int worker_expire(Worker *w, Error *ret_error);

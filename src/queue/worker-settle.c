@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/stop-point.h"
+#include "base/text.h"
+#include "base/time-util.h"
+#include "queries.h"
+#include "queue/settle.h"
+#include "queue/worker-internal.h"
+
+#define SETTLE_BATCH 100
+#define SETTLE_TRIES 5
+
+static void worker_forget(Worker *w, Task *t) {
+        for (size_t i = 0; i < w->n_tasks; i++)
+                if (w->tasks[i] == t) {
+                        w->tasks[i] = w->tasks[--w->n_tasks];
+                        task_free(t);
+                        return;
+                }
+}
+
+static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *rows, size_t i) {
+        const char *verdict = rows_text(rows, i, 1), *status = rows_text(rows, i, 2) ?: "gone";
+        const Error *e = t->outcome.error.class != ERROR_NONE ? &t->outcome.error : NULL;
+        usec_t due = (usec_t) rows_int64(rows, i, 3, 0), t0 = now(CLOCK_REALTIME);
+        _cleanup_free_ char *when = NULL;
+        _cleanup_(log_popp) _unused_ LogField *id = log_push(FIELD_JOB_ID, "%s", t->job.id);
+        _cleanup_(log_popp) _unused_ LogField *type = log_push(FIELD_JOB_TYPE, "%s", t->job.type);
+        _cleanup_(log_popp) _unused_ LogField *attempt =
+                log_push(FIELD_ATTEMPT, "%" PRId64, t->job.attempt);
+        _cleanup_(log_popp) _unused_ LogField *account =
+                log_push(FIELD_ACCOUNT_ID, "%s",
+                         json_string(json_member(t->job.input, "account"), "id") ?: "");
+        const char *post = json_string(json_member(t->job.input, "post"), "id");
+        _cleanup_(log_popp) _unused_ LogField *post_id =
+                post ? log_push(FIELD_POST_ID, "%s", post) : NULL;
+
+        if (streq(verdict, "lost")) {
+                w->counts.lost++;
+                log_full(LOG_WARNING, NULL, e,
+                         "Job %s was given to another worker meanwhile (%s%s)", t->job.id, outcome,
+                         t->outcome.receipt ? ", its receipt is recorded" : "");
+                return;
+        }
+        if (streq(status, "completed")) {
+                w->counts.completed++;
+                log_full(LOG_INFO, t->job.reconcile ? EVENT_JOB_RECONCILED : EVENT_JOB_COMPLETED,
+                         NULL,
+                         t->job.reconcile ? "Job %s: it was sent, and is recorded now"
+                                          : "Job %s completed",
+                         t->job.id);
+        } else if (streq(outcome, "held") || streq_ptr(rows_text(rows, i, 2), "held")) {
+                w->counts.held++;
+                log_full(LOG_WARNING, EVENT_JOB_HELD, e, "Job %s waits for a person", t->job.id);
+        } else if (streq(status, "failed") || streq(status, "timeout")) {
+                w->counts.failed++;
+                log_full(LOG_WARNING, EVENT_JOB_FAILED, e, "Job %s failed for good", t->job.id);
+        } else if (streq(status, "cancelled")) {
+                w->counts.cancelled++;
+                log_info("Job %s is cancelled", t->job.id);
+        } else if (streq(outcome, "put-back")) {
+                w->counts.put_back++;
+                log_debug("Job %s is put back", t->job.id);
+        } else {
+                if (streq(outcome, "unknown"))
+                        w->counts.unconfirmed++;
+                w->counts.retried++;
+                if (time_format_relative(due, t0, &when) < 0)
+                        when = NULL;
+                log_full(LOG_NOTICE, EVENT_JOB_RETRIED, e, "Job %s runs again %s (%s)", t->job.id,
+                         strnull(when), outcome);
+        }
+}
+
+/* Settles n tasks in one statement; those that are settled are forgotten. */
+static int worker_settle(Worker *w, Task *const *ended, size_t n, Error *ret_error) {
+        _cleanup_(json_unrefp) JsonObject *items = json_object_new_array();
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                JsonObject *item = settle_item(ended[i], NULL, NULL);
+
+                if (!items || !item || json_object_array_add(items, item) < 0)
+                        return error_oom(ret_error);
+        }
+        r = worker_query(w, &query_settle_jobs, (const char *[]){ w->id, json_text(items) }, &rows,
+                         ret_error);
+        if (r < 0)
+                return r;
+        stop_point("settled");
+        for (size_t i = 0; i < rows_count(rows); i++) {
+                if (!rows_text(rows, i, 0)) {
+                        log_warning(
+                                "The application's tables refused what a settle tells them (it is "
+                                "repeated at the next collect): %s",
+                                strnull(rows_text(rows, i, 4)));
+                        continue;
+                }
+                for (size_t k = 0; k < n; k++)
+                        if (streq(ended[k]->job.id, rows_text(rows, i, 0)))
+                                worker_report(w, ended[k], settle_outcome(ended[k]), rows, i);
+        }
+        for (size_t i = 0; i < n; i++)
+                worker_forget(w, ended[i]);
+        w->drained = false;
+        w->next_claim = 0;
+        return 0;
+}
+
+/* Sorts out tasks that ended: most are settled; dropped ones, and those whose lease is gone and
+ * that have nothing to record, are forgotten. */
+static size_t worker_ended(Worker *w, Task **ret, size_t max) {
+        size_t n = 0;
+
+        pthread_mutex_lock(&w->pool.lock);
+        for (size_t i = w->n_tasks; i-- > 0;) {
+                Task *t = w->tasks[i];
+                bool nothing = t->state == TASK_DROPPED && t->outcome.kind != OUTCOME_ERROR;
+
+                if (t->has_actor || (t->state != TASK_ENDED && t->state != TASK_DROPPED))
+                        continue;
+                if (nothing || ((t->lost || t->abandoned) && !t->outcome.receipt)) {
+                        w->tasks[i] = w->tasks[--w->n_tasks];
+                        task_free(t);
+                } else if (n < max)
+                        ret[n++] = t;
+        }
+        pthread_mutex_unlock(&w->pool.lock);
+        return n;
+}
+
+int worker_settle_ended(Worker *w, Error *ret_error) {
+        Task *ended[SETTLE_BATCH];
+        size_t n = worker_ended(w, ended, ELEMENTSOF(ended));
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        int r;
+
+        if (n == 0)
+                return 0;
+        r = worker_settle(w, ended, n, &error);
+        if (r >= 0)
+                return 0;
+        if (error.class == ERROR_TRANSIENT && streq_ptr(error.code, "connection")) {
+                error_move(ret_error, &error);
+                return r;
+        }
+        /* One row that cannot be recorded holds up no other. */
+        for (size_t i = 0; i < n; i++) {
+                Task *t = ended[i];
+
+                error_done(&error);
+                r = worker_settle(w, &t, 1, &error);
+                if (r >= 0)
+                        continue;
+                if (++t->tries < SETTLE_TRIES)
+                        continue;
+                log_full(LOG_ERR, NULL, &error,
+                         "Job %s cannot be recorded; it is put back as if this worker had died",
+                         t->job.id);
+                worker_forget(w, t);
+        }
+        return 0;
+}
+
+int worker_expire(Worker *w, Error *ret_error) {
+        usec_t t = now(CLOCK_BOOTTIME);
+
+        for (size_t i = 0; i < w->n_tasks; i++) {
+                Task *task = w->tasks[i];
+                _cleanup_(json_unrefp) JsonObject *items = NULL;
+                _cleanup_(rows_freep) Rows *rows = NULL;
+                _cleanup_(error_done) Error error = ERROR_NULL;
+                JsonObject *item;
+                bool overdue;
+                int r;
+
+                pthread_mutex_lock(&w->pool.lock);
+                overdue = task->has_actor && !task->abandoned && !task->lost &&
+                          t > task->job.deadline &&
+                          (task->state == TASK_ACTING || task->state == TASK_PREPARING);
+                if (overdue)
+                        task->abandoned = true;
+                pthread_mutex_unlock(&w->pool.lock);
+                if (!overdue)
+                        continue;
+                error_setf(&error, ERROR_TRANSIENT, -ETIMEDOUT, "timeout",
+                           "did not end within its timeout");
+                items = json_object_new_array();
+                item = settle_item(task, "timeout", &error);
+                if (!items || !item || json_object_array_add(items, item) < 0)
+                        return error_oom(ret_error);
+                log_full(LOG_WARNING, EVENT_JOB_RETRIED, &error, "Job %s", task->job.id);
+                r = worker_query(w, &query_settle_jobs, (const char *[]){ w->id, json_text(items) },
+                                 &rows, ret_error);
+                if (r < 0)
+                        return r;
+                w->counts.retried++;
+        }
+        return 0;
+}
+
+void worker_put_back_unbegun(Worker *w) {
+        pthread_mutex_lock(&w->pool.lock);
+        for (size_t i = 0; i < w->n_tasks; i++) {
+                Task *t = w->tasks[i];
+
+                t->put_back = true;
+                if (t->state == TASK_READY) {
+                        t->state = TASK_ENDED;
+                        pthread_cond_signal(&t->verdict);
+                }
+        }
+        pthread_mutex_unlock(&w->pool.lock);
+}
