@@ -102,7 +102,7 @@ $$;
 
 -- Every problem that the database can see, and the counts, in one answer. Writes nothing, waits for
 -- no lock longer than half a second. A problem is {"id", "what", "since", "posts", "members",
--- "command" or "start", "facts"}: id is one of the list in src/cli/problems.c, which has severities
+-- "command" or "start", "facts"}: id is one of the list in src/health/problems.c, which has severities
 -- and words; command is what to type, as words of a shell; start names a service of which one run
 -- is the way out. What only the command can see (no connection, its own clock, its own version) it
 -- adds itself, from now, schema and migrations.

@@ -3,8 +3,46 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cli/advise.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "health/advise.h"
 #include "queries.h"
+
+/* Fills {name} with the text and {@name} with the time facts.name, in one pass. -ENOMEM. */
+static int fill(const char *template, JsonObject *facts, char **ret) {
+        _cleanup_(str_done) Str s = {};
+        int r = str_append(&s, "");
+
+        for (const char *p = template; *p && r >= 0;) {
+                size_t n = strcspn(p, "{"), length;
+                _cleanup_free_ char *name = NULL, *time = NULL;
+                const char *value;
+                bool is_time;
+
+                r = str_append_n(&s, p, n);
+                p += n;
+                length = strcspn(p, "}");
+                if (r < 0 || p[length] != '}')
+                        continue; /* its end: a '{' of a template always has its '}' */
+                is_time = p[1] == '@';
+                name = strndup(p + 1 + is_time, length - 1 - is_time);
+                if (!name)
+                        return -ENOMEM;
+                value = json_object_get_string(json_member(facts, name));
+                if (is_time) {
+                        time = cli_time_age(value);
+                        if (!time)
+                                return -ENOMEM;
+                        value = time;
+                }
+                r = str_append(&s, isempty(value) ? "-" : value);
+                p += length + 1;
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(s.data);
+        return 0;
+}
 
 /* The sentence, then what can be typed: each command on a line of its own, to be copied whole. */
 static int print_why(const Cli *c, JsonObject *o) {
@@ -12,7 +50,7 @@ static int print_why(const Cli *c, JsonObject *o) {
         _cleanup_free_ char *text = NULL;
         int r;
 
-        r = advise_fill(json_string(o, "template") ?: "", json_member(o, "facts"), &text);
+        r = fill(json_string(o, "template") ?: "", json_member(o, "facts"), &text);
         if (r < 0)
                 return r;
         cli_print(c, STYLE_NONE, "%s", text);

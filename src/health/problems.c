@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "cli/problems.h"
+#include "health/problems.h"
 #include "base/macro.h"
 
 const ProblemKind problem_kinds[] = {

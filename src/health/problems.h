@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What `automapost status` can find wrong: the one list of kinds, with severities and words, for
- * the verb itself, for its --kinds and for the manual. automapost.status() names them by id. */
+/* What can be wrong: the one list of kinds, with severities and words, for `automapost status` and
+ * its --kinds, for alerts and for the manual. automapost.status() names them by id. */
 
 #include <stddef.h>
 

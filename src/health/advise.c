@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "cli/advise.h"
+#include "health/advise.h"
 
 #define UNQUOTED                                                         \
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" \
@@ -88,41 +88,6 @@ int advise_command(JsonObject *o, char **ret) {
                 if (append_word(&s, json_object_get_string(json_object_array_get_idx(array, i))
                                             ?: "") < 0)
                         return -ENOMEM;
-        *ret = TAKE_PTR(s.data);
-        return 0;
-}
-
-int advise_fill(const char *template, JsonObject *facts, char **ret) {
-        _cleanup_(str_done) Str s = {};
-        int r = str_append(&s, "");
-
-        for (const char *p = template; *p && r >= 0;) {
-                size_t n = strcspn(p, "{"), length;
-                _cleanup_free_ char *name = NULL, *time = NULL;
-                const char *value;
-                bool is_time;
-
-                r = str_append_n(&s, p, n);
-                p += n;
-                length = strcspn(p, "}");
-                if (r < 0 || p[length] != '}')
-                        continue; /* its end: a '{' of a template always has its '}' */
-                is_time = p[1] == '@';
-                name = strndup(p + 1 + is_time, length - 1 - is_time);
-                if (!name)
-                        return -ENOMEM;
-                value = json_object_get_string(json_member(facts, name));
-                if (is_time) {
-                        time = cli_time_age(value);
-                        if (!time)
-                                return -ENOMEM;
-                        value = time;
-                }
-                r = str_append(&s, isempty(value) ? "-" : value);
-                p += length + 1;
-        }
-        if (r < 0)
-                return r;
         *ret = TAKE_PTR(s.data);
         return 0;
 }

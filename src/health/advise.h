@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What to type next, as text that works when it is pasted into a shell on this host, and sentences
- * with the reader's times in them. */
+/* What to type next, as text that works when it is pasted into a shell on this host. */
 
-#include "cli/cli.h"
+#include "base/json.h"
 
 /* Of an object with "command" (an array of words) or "start" (a service of which one run is the way
  * out): the text. *ret is NULL where it has neither. -ENOMEM. */
@@ -13,7 +12,3 @@ int advise_command(JsonObject *o, char **ret);
 int advise_words(bool root, const char *const *words, char **ret);
 /* Is this host run by systemd? */
 bool advise_systemd(void);
-
-/* Fills {name} with the text and {@name} with the time facts.name, in one pass, as automapost.why()
- * says it. -ENOMEM. */
-int advise_fill(const char *template, JsonObject *facts, char **ret);
