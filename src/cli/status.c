@@ -2,6 +2,7 @@
 
 /* The verdict, the problems, the counts, for a person or as JSON. */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
