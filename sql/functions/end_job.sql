@@ -62,6 +62,16 @@ BEGIN
         RETURN 'cancelled';
     END IF;
 
+    -- What did not count as an attempt leaves a row only if it said something.
+    DELETE FROM automapost.job_executions x
+    WHERE x.id = job.execution_id AND x.status = 'running'
+        AND NOT EXISTS (SELECT FROM automapost.job_logs l WHERE l.job_execution_id = x.id);
+    UPDATE automapost.job_executions x
+    SET status = 'cancelled', finished_at = clock_timestamp(),
+        duration_ms = extract(epoch FROM clock_timestamp() - x.started_at) * 1000,
+        error_code = 'put-back', error_message = COALESCE(NULLIF(p_message, job.error_message), 'put back')
+    WHERE x.id = job.execution_id AND x.status = 'running';
+
     UPDATE automapost.job_queue q
     SET status = 'pending', lease = NULL, claim_batch = NULL, locked_by = NULL, locked_at = NULL,
         execution_id = NULL, begun = false, scheduled_for = COALESCE(p_when, q.scheduled_for),

@@ -132,8 +132,8 @@ $$;
 
 -- Log lines in the order of their time, at most the last p_limit, not older than p_since (null:
 -- for one job all of them, for all jobs those of an hour). p_level: the least important. A line may
--- come later than others with a later time, for a job's lines are written when it settles: who
--- follows looks back a little and knows lines by their id.
+-- come later than others with a later time, for a job's lines are written every few seconds and when
+-- it settles: who follows looks back a little and knows lines by their id.
 CREATE OR REPLACE FUNCTION automapost.job_log_lines(p_id text, p_since timestamptz, p_level text, p_limit bigint)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$

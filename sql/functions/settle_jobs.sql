@@ -111,12 +111,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 
-    INSERT INTO automapost.job_logs (job_execution_id, level, message, data, "timestamp")
-    SELECT i.execution_id, l.level, l.message, l.data, l.at
-    FROM unnest(items) i
-    CROSS JOIN LATERAL jsonb_to_recordset(i.logs) l (level text, message text, data jsonb, at timestamptz)
-    JOIN automapost.job_executions x ON x.id = i.execution_id
-    WHERE i.execution_id = ANY (settled);
+    PERFORM automapost.store_lines(p_items, settled);
 
     -- Posts of which something was sent hear of it now; the others have nothing to tell.
     touched := ARRAY(SELECT d.post_id FROM automapost.post_deliveries d

@@ -21,6 +21,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
     w automapost.workers := automapost.lock_worker(beat.worker);
+    job automapost.job_queue;
 BEGIN
     IF w.service <> 'external' AND NOT pg_has_role(session_user, 'automapost_jobs_service', 'USAGE') THEN
         RAISE EXCEPTION 'worker % is a service''s, not yours', beat.worker USING ERRCODE = '42501';
@@ -29,10 +30,18 @@ BEGIN
         clock_offset = COALESCE(beat.clock - clock_timestamp(), clock_offset)
     WHERE id = beat.worker;
 
-    PERFORM automapost.give_up_job(q.id, 'the answer to its claim was lost')
-    FROM automapost.job_queue q
-    WHERE q.locked_by = beat.worker AND q.status = 'running' AND q.locked_at < w.last_beat
-        AND q.lease <> ALL (beat.leases);
+    FOR job IN
+        SELECT * FROM automapost.job_queue q
+        WHERE q.locked_by = beat.worker AND q.status = 'running' AND q.locked_at < w.last_beat
+            AND q.lease <> ALL (beat.leases)
+    LOOP
+        -- A row that cannot be written is no reason to take the worker for dead.
+        BEGIN
+            PERFORM automapost.give_up_job(job.id, 'the answer to its claim was lost');
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'job % cannot be put back: %', job.id, SQLERRM;
+        END;
+    END LOOP;
 
     RETURN QUERY
         SELECT l.lease, CASE WHEN q.lease IS NULL THEN 'lost' ELSE 'cancelled' END
@@ -41,13 +50,18 @@ BEGIN
             ON q.lease = l.lease AND q.locked_by = beat.worker AND q.status = 'running'
         WHERE q.lease IS NULL OR q.cancel_requested_at IS NOT NULL;
 
-    -- What runs for long shows as running, with its start.
-    INSERT INTO automapost.job_executions (id, job_queue_id, status, started_at, retry_count, worker_id)
-    SELECT q.execution_id, q.id, 'running', q.locked_at, GREATEST(q.attempts - 1, 0), beat.worker
-    FROM automapost.job_queue q
-    WHERE q.locked_by = beat.worker AND q.status = 'running'
-        AND q.locked_at < clock_timestamp() - (SELECT e.long_run FROM automapost.engine e)
-    ON CONFLICT (id) DO NOTHING;
+    FOR job IN
+        SELECT * FROM automapost.job_queue q
+        WHERE q.locked_by = beat.worker AND q.status = 'running'
+            AND q.locked_at < clock_timestamp() - (SELECT e.long_run FROM automapost.engine e)
+            AND NOT EXISTS (SELECT FROM automapost.job_executions x WHERE x.id = q.execution_id)
+    LOOP
+        BEGIN
+            PERFORM automapost.show_running(job);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'job % cannot be shown as running: %', job.id, SQLERRM;
+        END;
+    END LOOP;
 END
 $$;
 
@@ -81,8 +95,6 @@ BEGIN
             SET status = excluded.status, finished_at = excluded.finished_at,
                 duration_ms = excluded.duration_ms, error_class = excluded.error_class,
                 error_code = excluded.error_code, error_message = excluded.error_message;
-    ELSE
-        DELETE FROM automapost.job_executions x WHERE x.id = job.execution_id;
     END IF;
 
     IF job.begun THEN

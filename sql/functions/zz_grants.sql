@@ -12,6 +12,7 @@ GRANT EXECUTE ON FUNCTION
     automapost.claim_jobs(text, text, text[], bigint),
     automapost.begin_jobs(text, text, jsonb),
     automapost.settle_jobs(text, jsonb),
+    automapost.log_jobs(text, jsonb),
     automapost.release_worker(text, text),
     automapost.rescue_lapsed(),
     automapost.record_run(text, text, timestamptz, text, jsonb, text),

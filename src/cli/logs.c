@@ -12,8 +12,8 @@
 #include "queries.h"
 
 #define POLL_EVERY USEC_PER_SEC
-/* A job's lines come when it settles, with the times at which they were said: so far back is looked
- * for lines that came late. */
+/* A job's lines come with a beat or when it settles, with the times at which they were said: so far
+ * back is looked for lines that came late. */
 #define LOOK_BACK (2 * USEC_PER_MINUTE)
 #define FOLLOW_LIMIT "5000"
 

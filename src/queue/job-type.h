@@ -56,15 +56,14 @@ typedef struct Job {
         usec_t send_by;    /* CLOCK_BOOTTIME: nothing of what is begun goes on after it */
         usec_t started_at; /* CLOCK_REALTIME */
         JsonObject *input;
-        JsonObject *logs; /* lines for job_logs */
         const Settings *settings;
         void *thread;                            /* whatever .thread_new made for this actor */
         bool (*may_send)(const struct Job *job); /* asked right before the first byte */
         struct Task *task;                       /* the worker's own */
 } Job;
 
-/* One line to the journal and, with the job, to job_logs. level: LOG_ERR … LOG_DEBUG. Secrets of
- * the input's account are scrubbed. */
+/* One line to the journal and to job_logs, there within seconds where the job runs for longer.
+ * level: LOG_ERR … LOG_DEBUG. Secrets of the input's account are scrubbed. */
 void job_log(Job *job, int level, const char *format, ...) _printf_(3, 4);
 
 typedef struct JobType {

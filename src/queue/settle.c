@@ -58,11 +58,12 @@ static int set_object(JsonObject *o, const char *name, JsonObject *value) {
         return value ? json_set(o, name, json_object_get(value)) : 0;
 }
 
-JsonObject *settle_item(const Task *t, const char *outcome, const Error *error) {
+JsonObject *settle_item(Task *t, const char *outcome, const Error *error) {
         _cleanup_(json_unrefp) JsonObject *o = json_object_new_object();
         const Error *e = error ?: &t->outcome.error;
         const char *delivery = json_string(json_member(t->job.input, "delivery"), "id");
         usec_t ended = t->ended_at ?: now(CLOCK_REALTIME);
+        _cleanup_(json_unrefp) JsonObject *lines = NULL;
         _cleanup_free_ char *message = NULL;
 
         if (!outcome)
@@ -72,7 +73,7 @@ JsonObject *settle_item(const Task *t, const char *outcome, const Error *error) 
                 if (!message)
                         return NULL;
         }
-        if (!o || json_set_string(o, "id", t->job.id) < 0 ||
+        if (!o || task_lines(t, SIZE_MAX, &lines) < 0 || json_set_string(o, "id", t->job.id) < 0 ||
             json_set_int64(o, "lease", t->job.lease) < 0 ||
             json_set_string(o, "execution_id", t->job.execution_id) < 0 ||
             set_time(o, "started_at", t->job.started_at) < 0 ||
@@ -98,7 +99,7 @@ JsonObject *settle_item(const Task *t, const char *outcome, const Error *error) 
             set_object(o, "result", t->outcome.result) < 0 ||
             set_object(o, "receipt", t->outcome.receipt) < 0 ||
             set_object(o, "tokens", t->outcome.tokens) < 0 ||
-            set_object(o, "logs", t->job.logs) < 0)
+            json_set(o, "logs", TAKE_PTR(lines)) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }

@@ -11,4 +11,4 @@ const char *settle_outcome(const Task *t);
 
 /* The item for automapost.settle_jobs(); outcome NULL = settle_outcome(t). NULL when memory is
  * short. Every text in it is valid UTF-8, without NUL and bounded. */
-JsonObject *settle_item(const Task *t, const char *outcome, const Error *error);
+JsonObject *settle_item(Task *t, const char *outcome, const Error *error);

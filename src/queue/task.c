@@ -12,6 +12,9 @@
 #include "base/time-util.h"
 #include "queue/task.h"
 
+#define LINE_MAX_BYTES 1000
+#define LINES_MAX 1000 /* of one attempt */
+
 void outcome_done(Outcome *o) {
         error_done(&o->error);
         json_object_put(o->result);
@@ -50,7 +53,7 @@ Task *task_new(Pool *pool, const JobType *type) {
         t->job.task = t;
         t->job.settings = pool->settings;
         t->job.may_send = task_may_send;
-        t->job.logs = json_object_new_array();
+        t->lines = json_object_new_array();
         return t;
 }
 
@@ -64,8 +67,61 @@ void task_free(Task *t) {
         free(t->job.execution_id);
         free(t->job.type);
         json_object_put(t->job.input);
-        json_object_put(t->job.logs);
+        json_object_put(t->lines);
         free(t);
+}
+
+static const char *line_level(int level) {
+        return level <= LOG_ERR       ? "error"
+               : level == LOG_WARNING ? "warn"
+               : level == LOG_DEBUG   ? "debug"
+                                      : "info";
+}
+
+/* A job that says too much is cut short, and says so. */
+static void task_add_line(Task *t, int level, const char *message) {
+        _cleanup_(json_unrefp) JsonObject *line = json_object_new_object();
+        char at[ISO8601_SIZE];
+
+        time_format_iso8601(now(CLOCK_REALTIME), at);
+        pthread_mutex_lock(&t->pool->lock);
+        if (line && t->n_lines < LINES_MAX && json_set_int64(line, "n", t->n_lines) >= 0 &&
+            json_set_string(line, "level", line_level(level)) >= 0 &&
+            json_set_string(line, "message",
+                            t->n_lines == LINES_MAX - 1 ? "what it says further is in the journal"
+                                                        : message) >= 0 &&
+            json_set_string(line, "at", at) >= 0 && json_object_array_add(t->lines, line) >= 0) {
+                t->n_lines++;
+                line = NULL;
+        }
+        pthread_mutex_unlock(&t->pool->lock);
+}
+
+int task_lines(Task *t, size_t max, JsonObject **ret) {
+        _cleanup_(json_unrefp) JsonObject *lines = json_object_new_array();
+        int r = lines ? 0 : -ENOMEM;
+
+        pthread_mutex_lock(&t->pool->lock);
+        for (size_t i = 0; r >= 0 && i < MIN(max, json_object_array_length(t->lines)); i++) {
+                JsonObject *line = json_object_get(json_object_array_get_idx(t->lines, i));
+
+                if (json_object_array_add(lines, line) < 0) {
+                        json_object_put(line);
+                        r = -ENOMEM;
+                }
+        }
+        pthread_mutex_unlock(&t->pool->lock);
+        if (r >= 0)
+                *ret = TAKE_PTR(lines);
+        return r;
+}
+
+void task_lines_stored(Task *t, int64_t n) {
+        pthread_mutex_lock(&t->pool->lock);
+        while (json_object_array_length(t->lines) > 0 &&
+               json_int64(json_object_array_get_idx(t->lines, 0), "n", n) < n)
+                json_object_array_del_idx(t->lines, 0, 1);
+        pthread_mutex_unlock(&t->pool->lock);
 }
 
 void job_log(Job *job, int level, const char *format, ...) {
@@ -73,8 +129,6 @@ void job_log(Job *job, int level, const char *format, ...) {
         const char *secrets[2];
         size_t n_secrets = 0;
         _cleanup_free_ char *text = NULL, *scrubbed = NULL, *clean = NULL;
-        char at[ISO8601_SIZE];
-        JsonObject *line;
         va_list args;
         int r;
 
@@ -90,23 +144,11 @@ void job_log(Job *job, int level, const char *format, ...) {
         if (json_string(account, "refreshToken"))
                 secrets[n_secrets++] = json_string(account, "refreshToken");
         scrubbed = text_scrub(text, secrets, n_secrets);
-        clean = scrubbed ? utf8_make_valid(scrubbed, strlen(scrubbed), 1000) : NULL;
+        clean = scrubbed ? utf8_make_valid(scrubbed, strlen(scrubbed), LINE_MAX_BYTES) : NULL;
         if (!clean)
                 return;
         log_full(level, NULL, NULL, "%s", clean);
-
-        line = json_object_new_object();
-        if (!line)
-                return;
-        time_format_iso8601(now(CLOCK_REALTIME), at);
-        if (json_set_string(line, "level",
-                            level <= LOG_ERR       ? "error"
-                            : level == LOG_WARNING ? "warn"
-                            : level == LOG_DEBUG   ? "debug"
-                                                   : "info") < 0 ||
-            json_set_string(line, "message", clean) < 0 || json_set_string(line, "at", at) < 0 ||
-            json_object_array_add(job->logs, line) < 0)
-                json_object_put(line);
+        task_add_line(job->task, level, clean);
 }
 
 static void pool_wake_coordinator(Pool *p) {

@@ -26,14 +26,20 @@ typedef struct Task {
         Prepared prepared;
         Pool *pool;
 
+        /* the coordinator's */
+        usec_t claimed_at; /* CLOCK_BOOTTIME */
+        usec_t sign_after; /* how old it is when it gives its next sign of life */
+
         /* shared */
         TaskState state;
-        bool has_actor; /* some thread still works on it */
-        bool cancelled; /* somebody wants it cancelled */
-        bool lost;      /* the lease is somebody else's now */
-        bool abandoned; /* past its timeout: settled already, only a receipt still counts */
-        bool put_back;  /* stopping: not to be begun any more */
-        unsigned tries; /* failed settles */
+        bool has_actor;    /* some thread still works on it */
+        bool cancelled;    /* somebody wants it cancelled */
+        bool lost;         /* the lease is somebody else's now */
+        bool abandoned;    /* past its timeout: settled already, only a receipt still counts */
+        bool put_back;     /* stopping: not to be begun any more */
+        unsigned tries;    /* failed settles */
+        JsonObject *lines; /* said, and not known to be stored */
+        int64_t n_lines;   /* ever said */
         Outcome outcome;
         usec_t ended_at;        /* CLOCK_REALTIME */
         pthread_cond_t verdict; /* its actor waits for begin's */
@@ -64,3 +70,10 @@ void pool_verdict(Pool *p, Task *task, bool go);
 
 Task *task_new(Pool *pool, const JobType *type);
 void task_free(Task *task);
+
+/* The first lines, at most max, that are not known to be stored; an array of {"n", "level",
+ * "message", "at"}. n, the line's number, makes it the same line however often it is sent. -ENOMEM.
+ */
+int task_lines(Task *task, size_t max, JsonObject **ret);
+/* The lines with smaller numbers are stored. */
+void task_lines_stored(Task *task, int64_t n);

@@ -56,9 +56,9 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
         t->job.attempt = rows_int64(rows, i, 4, 0);
         t->job.reconcile = streq(rows_text(rows, i, 6), "reconcile");
         t->job.started_at = now(CLOCK_REALTIME);
-        t->job.deadline =
-                now(CLOCK_BOOTTIME) + (usec_t) rows_int64(rows, i, 5, 60000) * USEC_PER_MSEC;
-        if (!t->job.id || !t->job.execution_id || !t->job.type || !t->job.logs ||
+        t->claimed_at = now(CLOCK_BOOTTIME);
+        t->job.deadline = t->claimed_at + (usec_t) rows_int64(rows, i, 5, 60000) * USEC_PER_MSEC;
+        if (!t->job.id || !t->job.execution_id || !t->job.type || !t->lines ||
             json_parse(input, strlen(input), &t->job.input) < 0) {
                 task_free(t);
                 return error_oom(ret_error);

@@ -26,8 +26,9 @@ typedef struct Worker {
         bool stopping; /* claims nothing any more */
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue;
-        bool drained;   /* the last claim found nothing */
-        bool collected; /* the last round of collecting is through */
+        bool drained;     /* the last claim found nothing */
+        bool collected;   /* the last round of collecting is through */
+        bool log_refused; /* said once */
         void *collect_state;
         WorkerCounts counts;
 } Worker;
@@ -46,6 +47,7 @@ int worker_register(Worker *w, Error *ret_error);
  * is being sent is still recorded when it ends; everything else is dropped. */
 int worker_was_given_up(Worker *w, Error *ret_error);
 int worker_beat(Worker *w, Error *ret_error);
+Task *worker_task_by_lease(Worker *w, int64_t lease);
 /* Puts back whatever is left and ends the worker's row; a database that is away finds it lapsed. */
 void worker_end(Worker *w, const char *reason);
 
@@ -57,6 +59,10 @@ int worker_claim(Worker *w, unsigned n, Error *ret_error);
 /* worker-begin.c: what is prepared goes on record, and is then sent. */
 
 int worker_begin_ready(Worker *w, Error *ret_error);
+
+/* worker-log.c: what long jobs say before they end. */
+
+int worker_log_running(Worker *w, Error *ret_error);
 
 /* worker-settle.c: what became of tasks. */
 

@@ -114,7 +114,7 @@ int worker_was_given_up(Worker *w, Error *ret_error) {
         return worker_register(w, ret_error);
 }
 
-static Task *worker_task_by_lease(Worker *w, int64_t lease) {
+Task *worker_task_by_lease(Worker *w, int64_t lease) {
         for (size_t i = 0; i < w->n_tasks; i++)
                 if (w->tasks[i]->job.lease == lease)
                         return w->tasks[i];

@@ -78,8 +78,13 @@ static int worker_turn(Worker *w, Error *ret_error) {
         }
         if (w->stopping)
                 worker_put_back_unbegun(w);
-        if (t >= w->next_beat && (r = worker_beat(w, ret_error)) < 0)
-                return r;
+        if (t >= w->next_beat) {
+                r = worker_beat(w, ret_error);
+                if (r >= 0)
+                        r = worker_log_running(w, ret_error);
+                if (r < 0)
+                        return r;
+        }
         if (!w->stopping && (r = worker_begin_ready(w, ret_error)) < 0)
                 return r;
         r = worker_settle_ended(w, ret_error);

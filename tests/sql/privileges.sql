@@ -22,6 +22,7 @@ INSERT INTO callable VALUES
     ('claim_jobs', '{service}'),
     ('begin_jobs', '{service}'),
     ('settle_jobs', '{service}'),
+    ('log_jobs', '{service}'),
     ('release_worker', '{service}'),
     ('release_process', '{service}'),
     ('rescue_lapsed', '{service}'),

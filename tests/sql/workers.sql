@@ -2,7 +2,7 @@
 -- A worker's life: registered, beating, released, rescued; what becomes of its jobs; external.sql's
 -- expire_overdue, which takes jobs from workers that only beat.
 BEGIN;
-SELECT plan(40);
+SELECT plan(43);
 
 SELECT is(automapost.register_worker('w1', 'queue', 'host-1', 'boot-1', 42, '0.1.0',
     clock_timestamp() + interval '3 s'), 'w1', 'registered');
@@ -52,6 +52,36 @@ SELECT automapost.beat('w2', ARRAY(SELECT c.lease FROM t.claims c, lost l
     WHERE c.id <> ALL (l.ids)));
 SELECT is((SELECT status FROM automapost.job_queue WHERE job_key = 'lost'), 'pending',
     'not named a beat later: put back');
+
+-- A row that cannot be written is no reason to take a worker for dead
+SELECT t.later(), t.worker('w5');
+SELECT automapost.enqueue('plain', job_key => 'refused'),
+    automapost.enqueue('plain', job_key => 'taken');
+SELECT t.claim('w5');
+SELECT t.change('UPDATE automapost.job_queue SET locked_at = locked_at - interval ''3 s''
+    WHERE locked_by = ''w5''');
+CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT q.job_key FROM automapost.job_queue q WHERE q.id = NEW.job_queue_id) = 'refused' THEN
+        RAISE EXCEPTION 'poisoned';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER refuse BEFORE INSERT ON automapost.job_executions
+    FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse();
+SET LOCAL client_min_messages = error;
+SELECT lives_ok('SELECT automapost.beat(''w5'', ARRAY(SELECT lease FROM t.claims
+    WHERE worker = ''w5''))', 'a beat that cannot show one job as running');
+SELECT is((SELECT string_agg(q.job_key, ' ') FROM automapost.job_executions x
+    JOIN automapost.job_queue q ON q.execution_id = x.id WHERE x.worker_id = 'w5'), 'taken',
+    'shows the other');
+SELECT automapost.beat('w5', '{}');
+SELECT is((SELECT string_agg(job_key || ' ' || status, ', ' ORDER BY job_key)
+    FROM automapost.job_queue WHERE job_key IN ('refused', 'taken')),
+    'refused running, taken pending', 'nor one that cannot be put back any other');
+SET LOCAL client_min_messages = notice;
+DROP TRIGGER refuse ON automapost.job_executions;
 
 -- Released: what had not begun comes back whole, what had is unknown
 SELECT t.later(), t.worker('w3');
