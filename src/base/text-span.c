@@ -85,7 +85,7 @@ static bool is_letter(uint32_t c) {
         return uc_is_general_category_withtable(c, UC_CATEGORY_MASK_L | UC_CATEGORY_MASK_Nl);
 }
 
-static bool is_word(uint32_t c) {
+bool text_is_word(uint32_t c) {
         if (c < 0x80)
                 return is_ascii_alnum(c) || c == '_';
 
@@ -96,7 +96,7 @@ static bool is_word(uint32_t c) {
 
 /* Letters, marks and digits of scripts that put spaces between words. */
 static bool is_spaced_word(uint32_t c) {
-        return c != '_' && is_word(c) && !runs_on(c);
+        return c != '_' && text_is_word(c) && !runs_on(c);
 }
 
 /* The code point at offset i and its length; 0 and one byte where there is none. */
@@ -145,8 +145,13 @@ static size_t skip_userinfo(const char *s, size_t i) {
 
 /* The end of a host name at i, or i if there is none. The last label begins at *ret_last. */
 static size_t skip_host(const char *s, size_t n, size_t i, bool bare, size_t *ret_last) {
-        size_t end = i, label = i, k;
+        enum {
+                LABEL_MAX = 63
+        };
+        size_t end = i, label = i, length = 0, k;
         bool ascii = true;
+
+        *ret_last = i;
 
         for (;;) {
                 size_t hyphens = end;
@@ -156,22 +161,27 @@ static size_t skip_host(const char *s, size_t n, size_t i, bool bare, size_t *re
                         hyphens++;
 
                 c = at(s, n, hyphens, &k);
-                if (c == 0 || c == '_' || !(bare ? is_spaced_word(c) : is_word(c))) {
+                if (c == 0 || c == '_' || !(bare ? is_spaced_word(c) : text_is_word(c))) {
                         size_t next = end + 1;
 
                         /* A dot goes on only in front of a further label. */
                         if (end == label || s[end] != '.')
                                 break;
                         c = at(s, n, next, NULL);
-                        if (c == 0 || c == '_' || !(bare ? is_spaced_word(c) : is_word(c)))
+                        if (c == 0 || c == '_' || !(bare ? is_spaced_word(c) : text_is_word(c)))
                                 break;
                         end = label = next;
+                        length = 0;
                         ascii = true;
                         continue;
                 }
                 /* "example.jpは" ends before the particle, "例え.テスト" is a name. */
                 if (end > label && runs_on(c) && ascii && label > i)
                         break;
+                /* DNS has no longer ones, and what is not ASCII only grows on its way there. */
+                length += hyphens - end + 1;
+                if (length > LABEL_MAX)
+                        return i;
                 ascii = ascii && c < 0x80;
                 end = hyphens + k;
         }
@@ -207,6 +217,20 @@ static bool is_path(uint32_t c) {
                         : is_spaced_word(c);
 }
 
+/* '|' and the en dash stand between things, and in the addresses of pages ("/Hatfield–McCoy"): they
+ * belong to one that goes on behind them. */
+static bool is_joint(const char *s, size_t n, size_t i) {
+        uint32_t c, next;
+        size_t k;
+
+        c = at(s, n, i, &k);
+        if (c != '|' && c != 0x2013)
+                return false;
+
+        next = at(s, n, i + k, NULL);
+        return (next == '|' || is_spaced_word(next)) && scheme_at(s, i + k) == 0;
+}
+
 /* The end of path, query and fragment at i: without unbalanced brackets and trailing punctuation
  * (but "http://example.org/a_(b)" is whole). */
 static size_t skip_path(const char *s, size_t n, size_t i) {
@@ -220,7 +244,7 @@ static size_t skip_path(const char *s, size_t n, size_t i) {
         if (!one_of((uint8_t) s[i], "/?#"))
                 return i;
 
-        for (; is_path(c = at(s, n, end, &k)); end += k) {
+        for (; is_path(c = at(s, n, end, &k)) || is_joint(s, n, end); end += k) {
                 if (c == '(' || c == '[') {
                         if (depth == DEPTH_MAX)
                                 break;
@@ -234,7 +258,7 @@ static size_t skip_path(const char *s, size_t n, size_t i) {
         }
         if (depth > 0)
                 end = open_at[0];
-        while (end > i && one_of((uint8_t) s[end - 1], ".,;:!?'*&~"))
+        while (end > i && one_of((uint8_t) s[end - 1], ".,;:!?'*&~|"))
                 end--;
 
         return end;
@@ -300,6 +324,7 @@ static bool url_at(const char *s, size_t n, size_t i, bool bare, size_t *ret_end
 }
 
 int text_next_url(const char *s, bool bare, size_t *pos, TextSpan *ret) {
+        bool broken = false;
         size_t n, i, k;
         uint32_t c;
 
@@ -311,13 +336,18 @@ int text_next_url(const char *s, bool bare, size_t *pos, TextSpan *ret) {
         for (i = *pos; i < n; i += k) {
                 size_t end;
 
-                if (url_at(s, n, i, bare, &end)) {
+                if (url_at(s, n, i, bare && !broken, &end)) {
                         *ret = (TextSpan){ .start = i, .end = end };
                         *pos = end;
                         return 1;
                 }
 
                 c = at(s, n, i, &k);
+                /* What a scheme stands in front of, and is no host, is not a link to the rest of
+                 * it: "http://✪example.org" does not lead to example.org. */
+                broken =
+                        scheme_at(s, i) > 0 || (broken && c != 0 && !uc_is_property_white_space(c));
+
                 /* Nothing begins inside of a word; this also keeps a long one from being looked at
                  * again at each of its letters. */
                 if (is_spaced_word(c) && scheme_at(s, i + k) == 0)
@@ -377,7 +407,7 @@ static size_t hashtag_end(const char *s, size_t n, size_t i) {
                         c = at(s, n, end + k, &m);
                         k += m;
                 }
-                if (!is_word(c) || is_variation_selector(c))
+                if (!text_is_word(c) || is_variation_selector(c))
                         break;
                 letter = letter || is_letter(c);
         }
@@ -401,7 +431,8 @@ int text_next_hashtag(const char *s, size_t *pos, TextSpan *ret) {
 
                 /* '&': "&#39;" is an escape; '/': the fragment of a URL. */
                 p = before(s, i);
-                if ((is_word(p) && !is_variation_selector(p)) || p == 0xff03 || one_of(p, "#&/"))
+                if ((text_is_word(p) && !is_variation_selector(p)) || p == 0xff03 ||
+                    one_of(p, "#&/"))
                         continue;
 
                 end = hashtag_end(s, n, i + k);
@@ -456,7 +487,7 @@ int text_next_mention(const char *s, size_t *pos, TextSpan *ret) {
                 /* What can stand in front of the '@' of an address, and '/' for the paths of
                  * profiles; but the '.' of ".@name" is a habit of people. */
                 p = before(s, i);
-                if ((is_word(p) && !is_variation_selector(p) && !runs_on(p)) ||
+                if ((text_is_word(p) && !is_variation_selector(p) && !runs_on(p)) ||
                     one_of(p, "@/+-%&=$#*!"))
                         continue;
 

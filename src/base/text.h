@@ -53,6 +53,8 @@ int text_next_hashtag(const char *s, size_t *pos, TextSpan *ret);
  * the span includes the '@' and ends before trailing punctuation, or before a second '@'
  * ("@name@host"). 0 = none left, 1 = found. */
 int text_next_mention(const char *s, size_t *pos, TextSpan *ret);
+/* Letters, marks, digits and '_': what words and names are made of, in any script. */
+bool text_is_word(uint32_t c);
 
 /* RFC 4648 base64 with padding. Decode accepts missing padding; -EINVAL for anything else. */
 int base64_encode(const void *data, size_t n, char **ret);

@@ -92,7 +92,18 @@ static void test_url_punctuation(void **state _unused_) {
                 { "<http://example.org/a>", "http://example.org/a" },
                 { "<a href=\"http://example.org/a\">x</a>", "http://example.org/a" },
                 { "*http://example.org/a*", "http://example.org/a" },
-                { "http://example.org/a|b", "http://example.org/a" },
+                { "http://example.org/a?b=1|2||3", "http://example.org/a?b=1|2||3" },
+                { "http://example.org/a| b", "http://example.org/a" },
+                { "http://example.org/a|", "http://example.org/a" },
+                { "http://example.org/a||", "http://example.org/a" },
+                { "http://a.example/a|http://b.example/b",
+                  "http://a.example/a|http://b.example/b" },
+                { "http://example.org/A\xe2\x80\x93" /* – */
+                  "B_feud",
+                  "http://example.org/A\xe2\x80\x93"
+                  "B_feud" },
+                { "http://example.org/a\xe2\x80\x93", "http://example.org/a" },
+                { "http://example.org/a\xe2\x80\x93, so", "http://example.org/a" },
                 { "http://example.org/a\xe2\x80\xa6", "http://example.org/a" }, /* … */
                 { "\xe2\x80\x9chttp://example.org/a\xe2\x80\x9d", "http://example.org/a" }, /* “” */
                 { "\xc2\xabhttp://example.org/a\xc2\xbb", "http://example.org/a" }, /* «» */
@@ -248,6 +259,14 @@ static void test_url_bare(void **state _unused_) {
                 { "my_example.org_x", "" },
                 { "/usr/lib/example.org", "" },
                 { "x.example.org-", "" },
+                /* what is wrong behind its scheme is not half right */
+                { "http://\xe2\x9c\xaa"
+                  "example.org/x",
+                  "" },
+                { "https://(example.org", "" },
+                { "http://\xe2\x9c\xaa"
+                  "example.org/x example.com",
+                  "example.com" },
         };
 
         check(next_bare_url, cases, ELEMENTSOF(cases));
@@ -433,6 +452,27 @@ static void test_mention_unicode(void **state _unused_) {
         check(text_next_mention, cases, ELEMENTSOF(cases));
 }
 
+/* DNS takes labels of 63 characters. */
+static void test_long_label(void **state _unused_) {
+        char label[65] = "";
+
+        memset(label, 'a', sizeof(label) - 1);
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_free_ char *url = NULL, *inner = NULL;
+                TextSpan span;
+                size_t pos = 0;
+
+                url = strjoinf("http://%s.example.org/x", label + 1 - i);
+                inner = strjoinf("http://www.%s.org/x", label + 1 - i);
+                assert_int_equal(text_next_url(url, false, &pos, &span), 1 - (int) i);
+                pos = 0;
+                assert_int_equal(text_next_url(inner, false, &pos, &span), 1 - (int) i);
+                pos = 0;
+                assert_int_equal(text_next_url(url + strlen("http://"), true, &pos, &span),
+                                 1 - (int) i);
+        }
+}
+
 static void test_position(void **state _unused_) {
         static const char text[] = "http://a.example #b @c http://d.example #e @f";
         TextSpan span = { 0 };
@@ -497,7 +537,8 @@ int main(void) {
                 cmocka_unit_test(test_url_unicode),  cmocka_unit_test(test_url_bare),
                 cmocka_unit_test(test_hashtag),      cmocka_unit_test(test_hashtag_unicode),
                 cmocka_unit_test(test_mention),      cmocka_unit_test(test_mention_unicode),
-                cmocka_unit_test(test_position),     cmocka_unit_test(test_time),
+                cmocka_unit_test(test_long_label),   cmocka_unit_test(test_position),
+                cmocka_unit_test(test_time),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
