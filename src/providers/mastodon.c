@@ -18,6 +18,9 @@
 #define URL_LENGTH_DEFAULT 23
 #define ID_MAX ((size_t) 200)
 #define URL_MAX ((size_t) 2048)
+/* In characters: beyond them Mastodon sees no link, and no account of another server. */
+#define LINK_MAX 4096
+#define DOMAIN_MAX 253
 #define STATUSES "/api/v1/statuses"
 #define LIST_COUNT 40U
 #define CLOCK_SLACK (60 * USEC_PER_SEC)
@@ -27,9 +30,39 @@
 
 /* Text */
 
-static bool is_host_char(char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '.' || c == '-';
+/* What Mastodon takes for a link, of what looks like one: it has to have a domain with a name at
+ * its top (no "localhost", no bare address), and there is an end to its length. */
+static bool is_counted_link(const char *url, size_t n) {
+        const char *host = memmem(url, n, "://", 3), *dot;
+        size_t n_chars = 0, length;
+
+        for (size_t i = 0; i < n; i++)
+                n_chars += ((uint8_t) url[i] & 0xc0) != 0x80;
+        if (!host || n_chars > LINK_MAX)
+                return false;
+
+        host += strlen("://");
+        length = MIN(strcspn(host, "/?#:"), (size_t) (url + n - host));
+        dot = memrchr(host, '.', length);
+        return dot && host + length - dot > 2 && !(dot[1] >= '0' && dot[1] <= '9');
+}
+
+/* The end of the host name in "@name@host", s being behind the second '@'; s if there is none. */
+static const char *mention_host_end(const char *s) {
+        const char *end = s;
+        int n_chars = 0, k;
+        uint32_t c;
+
+        for (const char *p = s; (k = utf8_decode(p, strnlen(p, 4), &c)) > 0; p += k) {
+                if (text_is_word(c))
+                        end = p + k;
+                else if (c != '.' && c != '-')
+                        break;
+                if (++n_chars > DOMAIN_MAX)
+                        return s;
+        }
+
+        return end;
 }
 
 /* The text with "@name@host" shortened to "@name", as it is counted and shown. */
@@ -41,19 +74,15 @@ static int shorten_mentions(const char *text, char **ret) {
 
         r = str_append(&s, "");
         while (r >= 0 && (r = text_next_mention(text, &pos, &span)) > 0) {
-                const char *end = text + span.end;
-                size_t n = 0;
+                const char *at = text + span.end, *end;
 
-                if (span.start < done || *end != '@')
+                if (span.start < done || *at != '@')
                         continue;
-                while (is_host_char(end[1 + n]))
-                        n++;
-                while (n > 0 && (end[n] == '.' || end[n] == '-'))
-                        n--;
-                if (n == 0)
+                end = mention_host_end(at + 1);
+                if (end == at + 1)
                         continue;
                 r = str_append_n(&s, text + done, span.end - done);
-                done = span.end + 1 + n;
+                done = (size_t) (end - text);
         }
         if (r >= 0)
                 r = str_append(&s, text + done);
@@ -79,6 +108,8 @@ int64_t mastodon_count(const char *text, int64_t url_length, bool graphemes) {
          * becoming one character. */
         r = str_append(&s, "");
         while (r >= 0 && (r = text_next_url(text, false, &pos, &span)) > 0) {
+                if (!is_counted_link(text + span.start, span.end - span.start))
+                        continue;
                 r = str_append_n(&s, text + done, span.start - done);
                 if (r >= 0)
                         r = str_append(&s, "x");

@@ -22,6 +22,56 @@ static void test_count(_unused_ void **state) {
         assert_int_equal(mastodon_count("\xff", 23, true), -EINVAL);
 }
 
+/* What Mastodon's documentation says ("Posting to your profile": Text, Links, Mentions), and the
+ * behaviour that its own tests hold fast (spec/validators/status_length_validator_spec.rb there,
+ * and issue 12884 for links that grow): facts of theirs, for a limit of 500. The text is n_a times
+ * 'a', then head, n times piece, tail. */
+static const struct {
+        const char *fact;
+        size_t n_a;
+        const char *head;
+        size_t n;
+        const char *piece, *tail;
+        int64_t count;
+} documented[] = {
+        { "the limit is of characters", 500, "", 0, "", "", 500 },
+        { "a link is 23, however long", 476, " http://", 30, "b", ".com/example", 500 },
+        { "a link is 23, however short", 0, "https://www.gnu.org", 0, "", "", 23 },
+        { "links start with http:// or https://", 0, "see example.com/a/b here", 0, "", "", 24 },
+        { "what is glued to a word is no link", 476, "http://", 30, "b", ".com/example", 525 },
+        { "nor is what is far too long", 0, "http://example.com/valid?", 1000, "#foo?", "", 5025 },
+        { "of a mention only the name counts", 0, "@alice@example.com", 0, "", "", 6 },
+        { "of a mention only the name counts", 475, " @alice@", 30, "b", ".com", 482 },
+        { "a domain that is too long is none", 0, "@alice@", 500, "b", ".com", 511 },
+        { "domains are in any script", 0, "hi @arnt@gr\xc3\xa5.org!", 0, "", "", 9 },
+        { "and end with their last letter", 0, "hi @bob@example.org...", 0, "", "", 10 },
+        { "an emoji is one", 0, "", 500, "\xe2\x9c\xa8", "", 500 },
+        { "an emoji of several is one", 0, "", 500,
+          "\xf0\x9f\x8f\xb3\xef\xb8\x8f\xe2\x80\x8d\xe2\x9a\xa7\xef\xb8\x8f", "", 500 },
+        /* twitter-text, which Mastodon extracts links with: conformance/extract.yml */
+        { "a host without a domain is no link", 0, "http://no-tld", 0, "", "", 13 },
+        { "a domain has two letters or more", 0, "http://tld-too-short.x", 0, "", "", 22 },
+};
+
+static void test_count_as_documented(_unused_ void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(documented); i++) {
+                _cleanup_(str_done) Str text = {};
+                int64_t count;
+
+                for (size_t k = 0; k < documented[i].n_a; k++)
+                        assert_int_equal(str_append(&text, "a"), 0);
+                assert_int_equal(str_append(&text, documented[i].head), 0);
+                for (size_t k = 0; k < documented[i].n; k++)
+                        assert_int_equal(str_append(&text, documented[i].piece), 0);
+                assert_int_equal(str_append(&text, documented[i].tail), 0);
+
+                count = mastodon_count(text.data, 23, true);
+                if (count != documented[i].count)
+                        fail_msg("%s: counted %d, not %d", documented[i].fact, (int) count,
+                                 (int) documented[i].count);
+        }
+}
+
 #define URL_HTML                                                                                    \
         "<a href=\"https://example.org/a?b=1&amp;c=2\" rel=\"nofollow\"><span class=\"invisible\">" \
         "https://</span><span class=\"ellipsis\">example.org/a?b=1</span>"                          \
@@ -164,9 +214,9 @@ static void test_prepare(_unused_ void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_count),   cmocka_unit_test(test_plain_text),
-                cmocka_unit_test(test_compare), cmocka_unit_test(test_is_proper),
-                cmocka_unit_test(test_prepare),
+                cmocka_unit_test(test_count),      cmocka_unit_test(test_count_as_documented),
+                cmocka_unit_test(test_plain_text), cmocka_unit_test(test_compare),
+                cmocka_unit_test(test_is_proper),  cmocka_unit_test(test_prepare),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
