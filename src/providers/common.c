@@ -121,13 +121,22 @@ static bool is_word_char(uint32_t c) {
                (c >= 0x80 && (c < 0x2000 || c > 0x206f) && !is_blank(c));
 }
 
-/* Comparable forms of a text: with every run of blanks as one space; and what words are made of
- * alone. */
+/* Comparable forms of a text: composed, with every run of blanks as one space; and what words are
+ * made of alone. */
 static int make_comparable(const char *text, char **ret_collapsed, char **ret_skeleton) {
         _cleanup_(str_done) Str collapsed = {}, skeleton = {};
-        size_t left = strlen(text), n;
+        _cleanup_free_ char *composed = NULL;
         bool blank = false;
+        size_t left, n;
         int r;
+
+        /* A server may keep an "é" of two code points as one, or the other way round. */
+        r = text_nfc(text, &composed);
+        if (r == -ENOMEM)
+                return r;
+        if (composed)
+                text = composed;
+        left = strlen(text);
 
         r = str_append(&collapsed, "");
         if (r >= 0)

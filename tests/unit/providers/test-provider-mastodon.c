@@ -128,6 +128,10 @@ static const struct {
         { "<p>one two</p>", "one two three", TEXT_SIMILAR },
         { "<p>two</p>", "one two three", TEXT_DIFFERENT },
         { "", "x", TEXT_DIFFERENT },
+        /* composed there, in two code points here, and the other way round */
+        { "<p>caf\xc3\xa9</p>", "cafe\xcc\x81", TEXT_SAME },
+        { "<p>cafe\xcc\x81</p>", "caf\xc3\xa9", TEXT_SAME },
+        { "<p>cafe</p>", "caf\xc3\xa9", TEXT_DIFFERENT },
 };
 
 static void test_compare(_unused_ void **state) {
