@@ -31,6 +31,120 @@ static void test_little_text(_unused_ void **state) {
         }
 }
 
+/* The reserved characters, each of which is a plain character only behind a backslash, and the
+ * grammar: "little text format" in Microsoft Learn's LinkedIn documentation (Community Management,
+ * Posts API), versions of 2025 and 2026:
+ *
+ *     Text             one or more of: a character that is not reserved, '\' and a reserved one
+ *     HashtagTemplate  "{hashtag|", the sign ("\#" or U+FF03), "|", Text, "}"
+ *     HashtagElement   '#' and a single word
+ *     MentionElement   '@', a name in '[' ']' or none, '(' URN ')'
+ *
+ * What we write is Text and HashtagTemplates: anything else is an element that nobody meant. */
+#define LITTLE_RESERVED "|{}@[]()<>#\\*_~"
+
+/* Text up to a reserved character that is not escaped, which stays at *p. */
+static void read_text(const char **p, Str *ret) {
+        for (; **p; (*p)++) {
+                if (**p == '\\') {
+                        (*p)++;
+                        if (!**p || !strchr(LITTLE_RESERVED, **p))
+                                fail_msg("'\\' in front of what is not reserved: \"%s\"", *p);
+                } else if (strchr(LITTLE_RESERVED, **p))
+                        return;
+                assert_int_equal(str_append_n(ret, *p, 1), 0);
+        }
+}
+
+static bool take(const char **p, const char *word) {
+        if (strncmp(*p, word, strlen(word)) != 0)
+                return false;
+        *p += strlen(word);
+        return true;
+}
+
+/* What a reader sees of a commentary, by the grammar alone. */
+static void read_little(const char *commentary, Str *ret) {
+        const char *p = commentary;
+
+        assert_int_equal(str_append(ret, ""), 0);
+        for (read_text(&p, ret); *p; read_text(&p, ret)) {
+                size_t before;
+
+                if (!take(&p, "{hashtag|"))
+                        fail_msg("\"%s\" is not plain at \"%s\"", commentary, p);
+                if (take(&p, "\\#|"))
+                        assert_int_equal(str_append(ret, "#"), 0);
+                else if (take(&p, "\xef\xbc\x83|"))
+                        assert_int_equal(str_append(ret, "\xef\xbc\x83"), 0);
+                else
+                        fail_msg("\"%s\" has no sign at \"%s\"", commentary, p);
+                before = ret->length;
+                read_text(&p, ret);
+                if (ret->length == before || !take(&p, "}"))
+                        fail_msg("\"%s\" has no hashtag at \"%s\"", commentary, p);
+        }
+}
+
+static void check_little(const char *text) {
+        _cleanup_free_ char *commentary = NULL, *back = NULL;
+        _cleanup_(str_done) Str seen = {};
+
+        assert_int_equal(linkedin_little_text(text, &commentary), 0);
+        read_little(commentary, &seen);
+        if (!streq(seen.data, text))
+                fail_msg("\"%s\" becomes \"%s\", which reads \"%s\"", text, commentary, seen.data);
+        assert_int_equal(linkedin_plain_text(commentary, &back), 0);
+        assert_string_equal(back, text);
+}
+
+static void test_little_text_grammar(_unused_ void **state) {
+        static const char singles[] = LITTLE_RESERVED " \na0.%";
+        static const char *const pieces[] = {
+                "Zz",
+                "#a",
+                "#b_",
+                "://",
+                "{hashtag|",
+                "@[a](urn:li:person:1)",
+                "{hashtag|\\#|",
+                "\xef\xbc\x83",
+                "\xc3\xa9",
+                "\xf0\x9f\x98\x80",
+                "\xcc\x81",
+        };
+        uint64_t random = UINT64_C(0x9e3779b97f4a7c15);
+
+        /* Each character by itself: escaped exactly if it is reserved. */
+        for (char c = 1; c < 0x7f; c++) {
+                char text[] = { c, '\0' }, escaped[] = { '\\', c, '\0' };
+                _cleanup_free_ char *commentary = NULL;
+
+                assert_int_equal(linkedin_little_text(text, &commentary), 0);
+                assert_string_equal(commentary, strchr(LITTLE_RESERVED, c) ? escaped : text);
+        }
+
+        /* And all of them in any order, up to twelve: a fixed sequence of xorshift64. */
+        for (size_t i = 0; i < 20000; i++) {
+                _cleanup_(str_done) Str text = {};
+
+                assert_int_equal(str_append(&text, ""), 0);
+                for (size_t k = i % 13; k > 0; k--) {
+                        size_t n;
+
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        n = random % (strlen(singles) + ELEMENTSOF(pieces));
+                        if (n < strlen(singles))
+                                assert_int_equal(str_append_n(&text, singles + n, 1), 0);
+                        else
+                                assert_int_equal(str_append(&text, pieces[n - strlen(singles)]), 0);
+                }
+                check_little(text.data);
+        }
+}
+
 static void test_find_urn(_unused_ void **state) {
         static const struct {
                 const char *text, *urn;
@@ -160,9 +274,9 @@ static void test_limits(_unused_ void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_little_text), cmocka_unit_test(test_find_urn),
-                cmocka_unit_test(test_parse_error), cmocka_unit_test(test_prepare),
-                cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_little_text), cmocka_unit_test(test_little_text_grammar),
+                cmocka_unit_test(test_find_urn),    cmocka_unit_test(test_parse_error),
+                cmocka_unit_test(test_prepare),     cmocka_unit_test(test_limits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
