@@ -53,7 +53,7 @@ static size_t distance(const char *a, const char *b) {
         return rows[a_n % 3][b_n];
 }
 
-static const Verb *find_verb(const char *name) {
+const Verb *cli_find_verb(const char *name) {
         for (size_t i = 0; i < n_verbs; i++)
                 if (streq(verbs[i]->name, name))
                         return verbs[i];
@@ -253,7 +253,7 @@ int main(int argc, char *argv[]) {
         look_at_terminal(&c);
         if (argc < 2 || streq(argv[1], "--help") || streq(argv[1], "-h") ||
             streq(argv[1], "help")) {
-                c.verb = argc > 2 ? find_verb(argv[2]) : NULL;
+                c.verb = argc > 2 ? cli_find_verb(argv[2]) : NULL;
                 if (argc > 2 && streq(argv[2], "--json"))
                         return cli_help_json() < 0 ? EX_TEMPFAIL : flush(EX_OK);
                 if (c.verb)
@@ -266,7 +266,9 @@ int main(int argc, char *argv[]) {
                 printf("automapost %s\n", PROJECT_VERSION);
                 return flush(EX_OK);
         }
-        c.verb = find_verb(argv[1]);
+        if (streq(argv[1], "--complete"))
+                return flush(cli_complete(argv + 2, (unsigned) argc - 2));
+        c.verb = cli_find_verb(argv[1]);
         if (!c.verb)
                 return unknown_verb(argv[1]);
 

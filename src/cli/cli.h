@@ -161,9 +161,11 @@ int cli_parse_time(const Cli *c, const char *what, const char *text, bool past, 
 
 extern const Verb *const verbs[];
 extern const size_t n_verbs;
+const Verb *cli_find_verb(const char *name); /* NULL where there is none */
 void cli_help(void);
 void cli_verb_help(const Verb *v);
 /* "automapost --help --json": every verb as {"name", "group", "arguments", "help", "details",
  * "options": [{"name", "letter", "argument", "help"}]}, for the manual and the completion.
  * -ENOMEM. */
 int cli_help_json(void);
+int cli_complete(char **words, unsigned n); /* complete.c */

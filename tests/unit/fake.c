@@ -20,6 +20,7 @@ void *__real_realloc(void *p, size_t size);
 char *__real_strdup(const char *s);
 char *__real_strndup(const char *s, size_t n);
 int __real_vasprintf(char **ret, const char *format, va_list ap);
+int __real___vasprintf_chk(char **ret, int flag, const char *format, va_list ap);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
@@ -27,6 +28,7 @@ void *__wrap_realloc(void *p, size_t size);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
 int __wrap_vasprintf(char **ret, const char *format, va_list ap);
+int __wrap___vasprintf_chk(char **ret, int flag, const char *format, va_list ap);
 int __wrap_sd_journal_sendv(const struct iovec *iov, int n);
 
 void oom_at(size_t n) {
@@ -74,6 +76,11 @@ char *__wrap_strndup(const char *s, size_t n) {
 
 int __wrap_vasprintf(char **ret, const char *format, va_list ap) {
         return fails() ? -1 : __real_vasprintf(ret, format, ap);
+}
+
+/* What vasprintf() is where the flags of a package (-D_FORTIFY_SOURCE) are in force. */
+int __wrap___vasprintf_chk(char **ret, int flag, const char *format, va_list ap) {
+        return fails() ? -1 : __real___vasprintf_chk(ret, flag, format, ap);
 }
 
 int __wrap_sd_journal_sendv(const struct iovec *iov, int n) {
