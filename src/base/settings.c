@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "mailbox.h"
 #include "text.h"
 
 #define PREFIX "AUTOMAPOST_"
@@ -162,6 +163,123 @@ const Setting settings_table[] = {
                 .fallback = "",
                 .help = "one server for all Mastodon accounts; empty is the host of each account",
         },
+        {
+                .name = "AUTOMAPOST_SMTP_HOST",
+                .type = SETTING_STRING,
+                .offset = offsetof(Settings, smtp_host),
+                .fallback = "",
+                .help = "the mail server that takes our mail; empty sends none",
+        },
+        {
+                .name = "AUTOMAPOST_SMTP_PORT",
+                .type = SETTING_UINT,
+                .offset = offsetof(Settings, smtp_port),
+                .fallback = "0",
+                .max = 65535,
+                .help = "its port; 0 is 587 for starttls, 465 for tls, 25 for none",
+        },
+        {
+                .name = "AUTOMAPOST_SMTP_TLS",
+                .type = SETTING_CHOICE,
+                .offset = offsetof(Settings, smtp_tls),
+                .fallback = "starttls",
+                .choices = "starttls|tls|none",
+                .help = "how the way to it is encrypted; none takes no user",
+        },
+        {
+                .name = "AUTOMAPOST_SMTP_USER",
+                .type = SETTING_STRING,
+                .offset = offsetof(Settings, smtp_user),
+                .fallback = "",
+                .help = "our login there; empty sends without one",
+        },
+        {
+                .name = "AUTOMAPOST_SMTP_PASSWORD",
+                .credential = "smtp-password",
+                .type = SETTING_STRING,
+                .offset = offsetof(Settings, smtp_password),
+                .fallback = "",
+                .secret = true,
+                .help = "the password of that login",
+        },
+        {
+                .name = "AUTOMAPOST_MAIL_FROM",
+                .type = SETTING_MAILBOX,
+                .offset = offsetof(Settings, mail_from),
+                .fallback = "",
+                .help = "the sender of our mail",
+        },
+        {
+                .name = "AUTOMAPOST_ALERT_MAIL_TO",
+                .type = SETTING_MAILBOXES,
+                .offset = offsetof(Settings, alert_mail_to),
+                .fallback = "",
+                .help = "who is told by mail when posts are not going out",
+        },
+        {
+                .name = "AUTOMAPOST_ALERT_WEBHOOK_URL",
+                .credential = "alert-webhook-url",
+                .type = SETTING_LINK,
+                .offset = offsetof(Settings, alert_webhook_url),
+                .fallback = "",
+                .secret = true,
+                .help = "what is told by POST when posts are not going out: JSON with a text",
+        },
+        {
+                .name = "AUTOMAPOST_ALERT_WEBHOOK_SECRET",
+                .credential = "alert-webhook-secret",
+                .type = SETTING_STRING,
+                .offset = offsetof(Settings, alert_webhook_secret),
+                .fallback = "",
+                .secret = true,
+                .help = "signs it (whsec_…, Standard Webhooks); empty sends it unsigned",
+        },
+        {
+                .name = "AUTOMAPOST_HEARTBEAT_URL",
+                .credential = "heartbeat-url",
+                .type = SETTING_LINK,
+                .offset = offsetof(Settings, heartbeat_url),
+                .fallback = "",
+                .secret = true,
+                .help = "asked for every minute while all is well, for a watch outside",
+        },
+        {
+                .name = "AUTOMAPOST_ALERT_AFTER_SEC",
+                .type = SETTING_UINT,
+                .offset = offsetof(Settings, alert_after_sec),
+                .fallback = "300",
+                .max = 86400,
+                .unit = "s",
+                .help = "how long posts are kept from going out before anybody is told",
+        },
+        {
+                .name = "AUTOMAPOST_ALERT_PERSON_AFTER_SEC",
+                .type = SETTING_UINT,
+                .offset = offsetof(Settings, alert_person_after_sec),
+                .fallback = "3600",
+                .max = 604800,
+                .unit = "s",
+                .help = "how long something waits for a person before anybody is told",
+        },
+        {
+                .name = "AUTOMAPOST_ALERT_REPEAT_SEC",
+                .type = SETTING_UINT,
+                .offset = offsetof(Settings, alert_repeat_sec),
+                .fallback = "21600",
+                .min = 60,
+                .max = 604800,
+                .unit = "s",
+                .help = "how often it is told again while it lasts",
+        },
+        {
+                .name = "AUTOMAPOST_ALERT_OVER_SEC",
+                .type = SETTING_UINT,
+                .offset = offsetof(Settings, alert_over_sec),
+                .fallback = "120",
+                .max = 3600,
+                .unit = "s",
+                .help = "how long it must be gone before it is called over",
+        },
 };
 const size_t n_settings = ELEMENTSOF(settings_table);
 
@@ -258,9 +376,39 @@ static size_t url_length(const char *value) {
         return n;
 }
 
+/* SCHEME://HOST…, to be asked for as it is. */
+static bool is_link(const char *value) {
+        const char *host = strstr(value, "://");
+
+        if (strncmp(value, "https://", 8) != 0 && strncmp(value, "http://", 7) != 0)
+                return false;
+        for (const char *p = value; *p; p++)
+                if ((unsigned char) *p <= ' ' || (unsigned char) *p >= 0x7f ||
+                    strchr("\"<>\\^`{|}#@", *p))
+                        return false;
+        return strcspn(host + 3, "/?:") > 0;
+}
+
+static int check_mailboxes(const char *value, size_t max) {
+        size_t pos = 0, n = 0;
+        int r;
+
+        for (;; n++) {
+                _cleanup_free_ char *mailbox = NULL, *name = NULL, *address = NULL;
+
+                r = mailbox_next(value, &pos, &mailbox);
+                if (r <= 0)
+                        return r < 0 ? r : n > max ? -EINVAL : 0;
+                r = mailbox_parse(mailbox, &name, &address);
+                if (r < 0)
+                        return r;
+        }
+}
+
 static int parse_text(const Setting *setting, const char *value, char **ret) {
         size_t n = strlen(value);
         char *text;
+        int r = 0;
 
         if (setting->type == SETTING_CHOICE && !is_choice(setting->choices, value))
                 return -EINVAL;
@@ -271,6 +419,12 @@ static int parse_text(const Setting *setting, const char *value, char **ret) {
                 if (n == 0)
                         return -EINVAL;
         }
+        if (setting->type == SETTING_LINK && n > 0 && !is_link(value))
+                return -EINVAL;
+        if (setting->type == SETTING_MAILBOX || setting->type == SETTING_MAILBOXES)
+                r = check_mailboxes(value, setting->type == SETTING_MAILBOX ? 1 : SIZE_MAX);
+        if (r < 0)
+                return r;
 
         text = strndup(value, n);
         if (!text)
@@ -291,6 +445,9 @@ static int parse(const Setting *setting, const char *value, Settings *s) {
         case SETTING_CHOICE:
         case SETTING_URL:
         case SETTING_MONTH:
+        case SETTING_LINK:
+        case SETTING_MAILBOX:
+        case SETTING_MAILBOXES:
                 return parse_text(setting, value, field_of(setting, s));
         }
 
@@ -312,6 +469,12 @@ static char *allowed(const Setting *setting) {
                 return strdup("an http:// or https:// URL without user, query and fragment");
         case SETTING_MONTH:
                 return strdup("a year and month as YYYYMM");
+        case SETTING_LINK:
+                return strdup("an http:// or https:// URL without user and fragment");
+        case SETTING_MAILBOX:
+                return strdup("a mail address: user@host or Name <user@host>");
+        case SETTING_MAILBOXES:
+                return strdup("mail addresses, separated by commas");
         case SETTING_STRING:
                 return strdup("text");
         }
@@ -500,28 +663,43 @@ static int check_name(const char *entry, Error *ret_error) {
                           "unknown setting %s, did you mean %s?", name, nearest->name);
 }
 
-int settings_load(Settings *ret, Error *ret_error) {
+/* go_on: past what cannot be used, to the end. The first error is the one that counts. */
+static int load(Settings *ret, bool go_on, Error *ret_error) {
         _cleanup_(settings_done) Settings s = {};
-        int r;
+        int r, first = 0;
 
         assert(ret);
 
         for (char **e = environ; e && *e; e++)
                 if (strncmp(*e, PREFIX, strlen(PREFIX)) == 0) {
-                        r = check_name(*e, ret_error);
-                        if (r < 0)
+                        r = check_name(*e, first < 0 ? NULL : ret_error);
+                        if (r < 0 && !go_on)
                                 return r;
+                        first = first < 0 ? first : r;
                 }
 
         for (size_t i = 0; i < n_settings; i++) {
-                r = load_one(&settings_table[i], &s, ret_error);
-                if (r < 0)
+                const Setting *setting = &settings_table[i];
+
+                r = load_one(setting, &s, first < 0 ? NULL : ret_error);
+                if (r < 0 && !go_on)
                         return r;
+                if (r < 0 && parse(setting, setting->fallback, &s) < 0)
+                        return error_oom(ret_error);
+                first = first < 0 ? first : r;
         }
 
         *ret = s;
         s = (Settings){};
-        return 0;
+        return first;
+}
+
+int settings_load(Settings *ret, Error *ret_error) {
+        return load(ret, false, ret_error);
+}
+
+int settings_load_usable(Settings *ret, Error *ret_error) {
+        return load(ret, true, ret_error);
 }
 
 void settings_done(Settings *s) {

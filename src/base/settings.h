@@ -23,6 +23,16 @@ typedef struct Settings {
         char *linkedin_client_id, *linkedin_client_secret;
         char *bluesky_url, *bluesky_web_url, *plc_url;
         char *mastodon_url; /* "" = https://HOST of the account */
+        char *smtp_host, *smtp_tls, *smtp_user, *smtp_password;
+        uint64_t smtp_port; /* 0 = as smtp_tls has it */
+        char *mail_from;
+        char *alert_mail_to; /* separated by commas */
+        char *alert_webhook_url, *alert_webhook_secret;
+        char *heartbeat_url;
+        uint64_t alert_after_sec;        /* for what keeps posts from going out */
+        uint64_t alert_person_after_sec; /* for what waits for a person */
+        uint64_t alert_repeat_sec;
+        uint64_t alert_over_sec;
 } Settings;
 
 typedef enum SettingType {
@@ -30,8 +40,11 @@ typedef enum SettingType {
         SETTING_UINT,
         SETTING_BOOL,
         SETTING_CHOICE, /* one of the words in .choices, separated by '|' */
-        SETTING_URL,   /* http or https; kept without a slash at its end; may be empty by default */
-        SETTING_MONTH, /* YYYYMM */
+        SETTING_URL,  /* http or https; kept without a slash at its end; may be empty by default */
+        SETTING_LINK, /* http or https, with path and query, kept as it is; may be empty */
+        SETTING_MAILBOX,   /* of base/mailbox.h; may be empty */
+        SETTING_MAILBOXES, /* several, separated by commas */
+        SETTING_MONTH,     /* YYYYMM */
 } SettingType;
 
 typedef struct Setting {
@@ -55,6 +68,9 @@ extern const size_t n_settings;
  * -EINVAL with ERROR_CONFIG names the variable, what it holds (never a secret's value) and what it
  * may hold; other errors (ERROR_CONFIG) are a credential that cannot be read; -ENOMEM. */
 int settings_load(Settings *ret, Error *ret_error);
+/* The same for who must go on whatever is wrong: what cannot be used is taken as not set. *ret is
+ * filled, unless it is -ENOMEM, and the error is the first one. */
+int settings_load_usable(Settings *ret, Error *ret_error);
 void settings_done(Settings *s);
 
 typedef enum SettingOrigin {

@@ -36,7 +36,12 @@ static char *range_of(const Setting *s) {
                 return TAKE_PTR(text.data);
         }
         case SETTING_URL:
+        case SETTING_LINK:
                 return strdup("URL");
+        case SETTING_MAILBOX:
+                return strdup("mail address");
+        case SETTING_MAILBOXES:
+                return strdup("mail addresses");
         case SETTING_MONTH:
                 return strdup("YYYYMM");
         case SETTING_STRING:

@@ -86,3 +86,28 @@ CURLcode curl_easy_getinfo(CURL *curl, CURLINFO info, ...) {
         va_end(value);
         return code;
 }
+
+static long to_msec(usec_t t) {
+        /* 0 would mean "for ever" to curl */
+        return (long) MAX(MIN(t / USEC_PER_MSEC, (usec_t) 3600 * 1000), (usec_t) 1);
+}
+
+void curl_set_basics(CURL *curl, const char *ca_file, char *error_text, usec_t timeout,
+                     usec_t connect_timeout) {
+        (void) curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error_text);
+        (void) curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        if (!isempty(ca_file))
+                (void) curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file);
+
+        /* Threads: no signals. A timeout must not wait for a resolver that hangs. */
+        (void) curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        (void) curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+        (void) curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, to_msec(timeout));
+        (void) curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                                to_msec(MIN(timeout, connect_timeout)));
+}
+
+bool curl_is_tls_error(CURLcode code) {
+        return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
+               code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_INVALIDCERTSTATUS;
+}

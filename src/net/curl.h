@@ -3,7 +3,7 @@
 
 /* libcurl, loaded when the first job needs it. Nearly every tick finds nothing to do, and linked in
  * the ordinary way libcurl and what is behind it are a fifth of what such a tick costs. For http.c
- * alone, which calls its functions by their own names. */
+ * and mail.c alone, which call its functions by their own names. */
 
 #include <curl/curl.h>
 
@@ -26,6 +26,13 @@
 
 /* Before any other function of libcurl; again, and from any thread, is harmless. */
 int curl_load(Error *ret_error);
+
+/* What every transfer of ours has: a deadline that holds, no signals, no proxy, and who is trusted.
+ * error_text (CURL_ERROR_SIZE) must live until the transfer has ended. */
+void curl_set_basics(CURL *curl, const char *ca_file, char *error_text, usec_t timeout,
+                     usec_t connect_timeout);
+/* No trusted encryption, as opposed to no connection. */
+bool curl_is_tls_error(CURLcode code);
 
 typedef struct LibCurl {
 #define X(name) __typeof__(name) *p_##name;

@@ -341,13 +341,8 @@ static int make_header_list(const HttpRequest *request, HeaderList **ret) {
         return 0;
 }
 
-static long to_msec(usec_t t) {
-        /* 0 would mean "for ever" to curl */
-        return (long) MAX(MIN(t / USEC_PER_MSEC, (usec_t) 3600 * 1000), (usec_t) 1);
-}
-
-/* The one place that knows libcurl's options. All are constants of ours: none can fail but for
- * memory, which the perform then reports. */
+/* The one place that knows libcurl's options for HTTP. All are constants of ours: none can fail but
+ * for memory, which the perform then reports. */
 static void set_options(Call *c, HeaderList *headers, char error_text[static CURL_ERROR_SIZE],
                         usec_t left) {
         const HttpRequest *r = c->request;
@@ -356,21 +351,11 @@ static void set_options(Call *c, HeaderList *headers, char error_text[static CUR
         bool alone = r->writes || r->member_host;
 
         curl_easy_reset(curl);
+        curl_set_basics(curl, h->ca_file, error_text, left, h->connect_timeout);
         (void) curl_easy_setopt(curl, CURLOPT_URL, r->url);
-        (void) curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error_text);
         (void) curl_easy_setopt(curl, CURLOPT_USERAGENT, h->user_agent);
         (void) curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-        (void) curl_easy_setopt(curl, CURLOPT_PROXY, "");
         (void) curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-        if (!isempty(h->ca_file))
-                (void) curl_easy_setopt(curl, CURLOPT_CAINFO, h->ca_file);
-
-        /* Threads: no signals. A timeout must not wait for a resolver that hangs. */
-        (void) curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-        (void) curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
-        (void) curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, to_msec(left));
-        (void) curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                                to_msec(MIN(left, h->connect_timeout)));
 
         if (r->body || streq(r->method, "POST")) {
                 (void) curl_easy_setopt(curl, CURLOPT_POST, 1L);
@@ -435,8 +420,7 @@ static int call_failed(const Call *c, CURLcode code, const char *host, const cha
         if (code == CURLE_SSL_CACERT_BADFILE)
                 return error_setf(ret_error, ERROR_CONFIG, -EIO, CODE_OPERATOR_ACTION,
                                   "the file of certificate authorities cannot be used: %s", why);
-        if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
-            code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_INVALIDCERTSTATUS)
+        if (curl_is_tls_error(code))
                 return error_setf(ret_error, ERROR_TRANSIENT, -EPROTO, CODE_TLS,
                                   "no trusted connection to %s: %s", host, why);
 

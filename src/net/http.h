@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* One HTTP request, one response or one classified Error: the only user of libcurl. Blocking, with
+/* One HTTP request, one response or one classified Error. Blocking, with
  * a deadline that always holds. It never follows redirects for what changes something, never
  * re-sends on its own, never uses a proxy unless told, and refuses addresses that a member must
  * not reach. */

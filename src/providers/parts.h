@@ -21,13 +21,6 @@ typedef struct LinkedinError {
 } LinkedinError;
 LinkedinError linkedin_parse_error(JsonObject *body);
 
-/* webhook.c */
-
-/* Standard Webhooks: "v1,BASE64" for each of the secrets ("whsec_…", separated by spaces).
- * -EINVAL for a secret that is none. */
-int webhook_sign(const char *secrets, const char *id, int64_t timestamp, const char *body,
-                 char **ret);
-
 /* bluesky.c */
 
 #define TID_SIZE 14

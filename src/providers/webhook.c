@@ -8,62 +8,16 @@
 
 #include "base/time-util.h"
 #include "common.h"
-#include "parts.h"
+#include "net/signed-post.h"
 
 #define WHO "the webhook"
 #define TEXT_MAX 100000 /* a bound, not a rule of anybody's */
 #define ID_MAX ((size_t) 255)
 #define URL_MAX ((size_t) 2048)
-#define SECRET_PREFIX "whsec_"
 
-static int append_signature(Str *s, const char *secret, const char *content) {
-        uint8_t digest[SHA256_SIZE];
-        _cleanup_free_ char *text = NULL;
-        uint8_t *key = NULL;
-        size_t key_size = 0;
-        int r;
-
-        if (strncmp(secret, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0)
-                secret += strlen(SECRET_PREFIX);
-        r = base64_decode(secret, &key, &key_size);
-        if (r < 0)
-                return r;
-
-        r = key_size > 0 ? hmac_sha256(key, key_size, content, strlen(content), digest) : -EINVAL;
-        explicit_bzero(key, key_size);
-        free(key);
-        if (r < 0)
-                return r;
-
-        r = base64_encode(digest, sizeof(digest), &text);
-        if (r < 0)
-                return r;
-        return str_appendf(s, "%sv1,%s", s->length > 0 ? " " : "", text);
-}
-
-int webhook_sign(const char *secrets, const char *id, int64_t timestamp, const char *body,
-                 char **ret) {
-        _cleanup_(erase_and_freep) char *copy = strdup(secrets);
-        _cleanup_free_ char *content = NULL;
-        _cleanup_(str_done) Str s = {};
-        char *state = NULL;
-        int r;
-
-        content = strjoinf("%s.%lld.%s", id, (long long) timestamp, body);
-        if (!copy || !content)
-                return -ENOMEM;
-
-        for (char *secret = strtok_r(copy, " ", &state); secret;
-             secret = strtok_r(NULL, " ", &state)) {
-                r = append_signature(&s, secret, content);
-                if (r < 0)
-                        return r;
-        }
-        if (s.length == 0)
-                return -EINVAL;
-
-        *ret = TAKE_PTR(s.data);
-        return 0;
+static int refuse_account(const char *lacks, Error *ret_error) {
+        return error_setf(ret_error, ERROR_PERMANENT, -EINVAL, CODE_ACCOUNT_INVALID,
+                          "the account has no %s", lacks);
 }
 
 static int make_data(const Post *post, JsonObject **ret) {
@@ -99,12 +53,12 @@ static int webhook_prepare(_unused_ const ProviderContext *c, const Account *acc
 
         /* What would fail for sure is said before anything is begun. */
         r = webhook_sign(account->access_token ?: "", post->delivery_id, 0, "", &signature);
-        if (r == -EINVAL || isempty(account->service_url))
-                return error_setf(ret_error, ERROR_PERMANENT, -EINVAL, CODE_ACCOUNT_INVALID,
-                                  "the account has no %s",
-                                  r < 0 ? "usable signing secret (whsec_…)" : "URL");
+        if (r == -EINVAL)
+                return refuse_account("usable signing secret (whsec_…)", ret_error);
         if (r < 0)
                 return error_oom(ret_error);
+        if (isempty(account->service_url))
+                return refuse_account("URL", ret_error);
 
         body = json_object_new_object();
         if (!body || make_data(post, &data) < 0)
@@ -162,45 +116,23 @@ static int webhook_refuse(const ProviderContext *c, const Account *account,
 static int webhook_send(const ProviderContext *c, const Account *account, _unused_ const Post *post,
                         const Request *request, Receipt *ret, Error *ret_error) {
         _cleanup_(http_response_done) HttpResponse response = {};
-        _cleanup_free_ char *signature = NULL, *id = NULL, *timestamp = NULL, *signed_by = NULL;
         _cleanup_(json_unrefp) JsonObject *body = NULL;
-        int64_t at = (int64_t) (now(CLOCK_REALTIME) / USEC_PER_SEC);
         const char *url;
         int r;
 
-        r = webhook_sign(account->access_token ?: "", request->handle, at, request->body,
-                         &signature);
-        if (r == -EINVAL || isempty(account->service_url))
-                return error_setf(ret_error, ERROR_PERMANENT, -EINVAL, CODE_ACCOUNT_INVALID,
-                                  "the account has no %s",
-                                  r < 0 ? "usable signing secret (whsec_…)" : "URL");
-        if (r < 0)
-                return error_oom(ret_error);
-
-        id = strjoinf("webhook-id: %s", request->handle);
-        timestamp = strjoinf("webhook-timestamp: %lld", (long long) at);
-        signed_by = strjoinf("webhook-signature: %s", signature);
-        if (!id || !timestamp || !signed_by)
-                return error_oom(ret_error);
-
-        r = http_perform(c->http,
-                         &(const HttpRequest){
-                                 .method = "POST",
-                                 .url = account->service_url,
-                                 .headers =
-                                         (const char *const[]){
-                                                 "Content-Type: application/json",
-                                                 id,
-                                                 timestamp,
-                                                 signed_by,
-                                                 NULL,
-                                         },
-                                 .body = request->body,
-                                 .body_size = strlen(request->body),
-                                 .writes = true,
-                                 .member_host = true,
-                         },
-                         &response, ret_error);
+        if (isempty(account->service_url))
+                return refuse_account("URL", ret_error);
+        r = signed_post(c->http,
+                        &(const SignedPost){
+                                .url = account->service_url,
+                                .secrets = account->access_token,
+                                .id = request->handle,
+                                .body = request->body,
+                                .member_host = true,
+                        },
+                        &response, ret_error);
+        if (r == -EKEYREJECTED)
+                return refuse_account("usable signing secret (whsec_…)", ret_error);
         if (r < 0)
                 return r;
         if (response.status < 200 || response.status > 299)

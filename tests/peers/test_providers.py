@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent))
 
+from harness.certificate import make as make_certificate  # noqa: E402
 from linkedin_fake import LinkedInFake  # noqa: E402
 from mastodon_fake import MastodonFake  # noqa: E402
 from webhook_receiver import DEFAULT_SECRET, WebhookReceiver  # noqa: E402
@@ -224,13 +225,8 @@ def test_a_port_that_speaks_no_tls() -> None:
 
 
 def test_certificates(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate,
-                    "-days", "2", "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    made = make_certificate(tmp_path, "IP:127.0.0.1")
+    context, certificate = made.context(), made.certificate
 
     def answer(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as encrypted:

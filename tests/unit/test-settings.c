@@ -139,6 +139,11 @@ static void test_defaults(void **state _unused_) {
         assert_string_equal(s.bluesky_web_url, "https://bsky.app");
         assert_string_equal(s.plc_url, "https://plc.directory");
         assert_string_equal(s.mastodon_url, "");
+        assert_string_equal(s.smtp_tls, "starttls");
+        assert_int_equal(s.alert_after_sec, 5 * 60);
+        assert_int_equal(s.alert_person_after_sec, 60 * 60);
+        assert_int_equal(s.alert_repeat_sec, 6 * 60 * 60);
+        assert_int_equal(s.alert_over_sec, 2 * 60);
 
         for (size_t i = 0; i < n_settings; i++) {
                 _cleanup_free_ char *text = NULL;
@@ -296,6 +301,71 @@ static void test_bad_urls(void **state _unused_) {
                        "query and fragment");
 }
 
+static void test_links(void **state _unused_) {
+        static const char *const good[] = { "https://hooks.example/a/b?key=c&d=%20",
+                                            "http://127.0.0.1:8080", "https://a.example/" };
+        static const char *const bad[] = { "hooks.example", "https://",       "https://?x",
+                                           "https://:80",   "https://u:p@h/", "https://a b/",
+                                           "https://a/#x",  "mailto:a@b" };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                _cleanup_(settings_done) Settings s = {};
+
+                set("AUTOMAPOST_ALERT_WEBHOOK_URL", good[i]);
+                load(&s);
+                assert_string_equal(s.alert_webhook_url, good[i]);
+                assert_described(&s, "AUTOMAPOST_ALERT_WEBHOOK_URL", "[set]", ORIGIN_ENVIRONMENT);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                set("AUTOMAPOST_ALERT_WEBHOOK_URL", bad[i]);
+                assert_refused("AUTOMAPOST_ALERT_WEBHOOK_URL must be an http:// or https:// URL "
+                               "without user and fragment");
+        }
+}
+
+static void test_mailboxes(void **state _unused_) {
+        _cleanup_(settings_done) Settings s = {};
+
+        set("AUTOMAPOST_MAIL_FROM", "AutomaPost <alerts@example.org>");
+        set("AUTOMAPOST_ALERT_MAIL_TO", "one@example.org, Night shift <two@example.org>");
+        load(&s);
+        assert_string_equal(s.mail_from, "AutomaPost <alerts@example.org>");
+        assert_string_equal(s.alert_mail_to, "one@example.org, Night shift <two@example.org>");
+
+        set("AUTOMAPOST_MAIL_FROM", "one@example.org, two@example.org");
+        assert_refused("AUTOMAPOST_MAIL_FROM is \"one@example.org, two@example.org\", must be a "
+                       "mail address: user@host or Name <user@host>");
+        assert_int_equal(unsetenv("AUTOMAPOST_MAIL_FROM"), 0);
+        set("AUTOMAPOST_ALERT_MAIL_TO", "one@example.org, two");
+        assert_refused("AUTOMAPOST_ALERT_MAIL_TO is \"one@example.org, two\", must be mail "
+                       "addresses, separated by commas");
+}
+
+/* The first thing that is wrong is said, and everything that is right is taken. */
+static void test_usable(void **state _unused_) {
+        _cleanup_(settings_done) Settings s = {}, right = {};
+        _cleanup_(error_done) Error e = ERROR_NULL, none = ERROR_NULL;
+
+        set("AUTOMAPOST_ACTORS", "many");
+        set("AUTOMAPOST_BUDGET_SEC", "x");
+        set("AUTOMAPOST_GRACE_SEC", "7");
+        set("AUTOMAPOST_MAIL_FROM", "alerts@example.org");
+        assert_int_equal(settings_load_usable(&s, &e), -EINVAL);
+        assert_int_equal(e.class, ERROR_CONFIG);
+        assert_string_equal(e.message,
+                            "AUTOMAPOST_ACTORS is \"many\", must be a whole number from 1 to 512");
+        assert_int_equal(s.actors, 64);
+        assert_int_equal(s.budget_sec, 600);
+        assert_int_equal(s.grace_sec, 7);
+        assert_string_equal(s.mail_from, "alerts@example.org");
+
+        set("AUTOMAPOST_ACTORS", "1");
+        set("AUTOMAPOST_BUDGET_SEC", "1");
+        assert_int_equal(settings_load_usable(&right, &none), 0);
+        assert_int_equal(right.actors, 1);
+        assert_int_equal(none.class, ERROR_NONE);
+}
+
 static void test_unknown(void **state _unused_) {
         static const char *const cases[][2] = {
                 { "AUTOMAPOST_ACTOR", "AUTOMAPOST_ACTORS" },
@@ -440,6 +510,9 @@ int main(void) {
                 cmocka_unit_test_setup(test_state_directory, set_up),
                 cmocka_unit_test_setup(test_bad_values, set_up),
                 cmocka_unit_test_setup(test_bad_urls, set_up),
+                cmocka_unit_test_setup(test_links, set_up),
+                cmocka_unit_test_setup(test_mailboxes, set_up),
+                cmocka_unit_test_setup(test_usable, set_up),
                 cmocka_unit_test_setup(test_unknown, set_up),
                 cmocka_unit_test_setup(test_unknown_long, set_up),
                 cmocka_unit_test_setup(test_credentials, set_up),
