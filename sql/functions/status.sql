@@ -105,7 +105,7 @@ $$;
 -- "command" or "start", "facts"}: id is one of the list in src/health/problems.c, which has severities
 -- and words; command is what to type, as words of a shell; start names a service of which one run
 -- is the way out. What only the command can see (no connection, its own clock, its own version) it
--- adds itself, from now, schema and migrations.
+-- adds itself, from now, schema, migrations and publishers (hosts that worked in the last hour).
 CREATE OR REPLACE FUNCTION automapost.status()
 RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -333,6 +333,9 @@ BEGIN
     FROM automapost.post_deliveries d WHERE d.finished_at > t - interval '1 day';
 
     RETURN jsonb_build_object('now', clock_timestamp(), 'problems', problems, 'counts', counts,
+        'publishers', (SELECT COALESCE(jsonb_agg(DISTINCT w.host), '[]') FROM automapost.workers w
+                       WHERE w.service IN ('social-media', 'realtime')
+                           AND w.last_beat > t - interval '1 hour'),
         'schema', (SELECT v.version FROM automapost.schema_version() v),
         'lowestBinary', (SELECT v.lowest_binary FROM automapost.schema_version() v),
         'migrations', (SELECT COALESCE(jsonb_agg(m.version ORDER BY m.version), '[]')

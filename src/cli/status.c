@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The verdict, the problems, the counts, for a person or as JSON. */
+/* The verdict, the problems, the counts, what this host ran: for a person or as JSON. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -51,6 +51,63 @@ static int print_counts(const Cli *c, JsonObject *o) {
         return 0;
 }
 
+/* What the services of this host last did; then, of those that have one, the last error. */
+static int print_host(const Cli *c, JsonObject *host) {
+        static const Column columns[] = { { "SERVICE", 0 },
+                                          { "TIMER", 0 },
+                                          { "LAST RUN", 0 },
+                                          { "RESULT", COLUMN_WRAP },
+                                          { "NEXT", 0 } };
+        static const Column error_columns[] = { { "SERVICE", 0 },
+                                                { "WHEN", 0 },
+                                                { "LAST ERROR", COLUMN_WRAP } };
+        _cleanup_(table_freep) Table *t = NULL, *errors = NULL;
+        JsonObject *units = json_member(host, "units");
+        const char *note = json_string(host, "note");
+        size_t n_errors = 0;
+
+        if (table_new(c, columns, ELEMENTSOF(columns), &t) < 0 ||
+            table_new(c, error_columns, ELEMENTSOF(error_columns), &errors) < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < json_object_array_length(units); i++) {
+                JsonObject *u = json_object_array_get_idx(units, i),
+                           *e = json_member(u, "lastError");
+                const char *name = json_string(u, "name"), *result = json_string(u, "result"),
+                           *timer = json_string(u, "timer");
+                _cleanup_free_ char *last = cli_age(json_string(u, "lastRun")),
+                                    *next = cli_age(json_string(u, "next")),
+                                    *when = cli_age(json_string(e, "time"));
+
+                if (!last || !next || !when)
+                        return -ENOMEM;
+                if (table_add(t, (const char *[]){ name, timer, *last ? last : NULL,
+                                                   json_string(u, "status") ?: result,
+                                                   *next ? next : NULL }) < 0)
+                        return -ENOMEM;
+                if (timer && !streq(timer, "on"))
+                        table_style(t, 1, STYLE_BAD);
+                if (streq_ptr(json_string(u, "state"), "failed"))
+                        table_style(t, 3, STYLE_BAD);
+                if (!e)
+                        continue;
+                n_errors++;
+                if (table_add(errors, (const char *[]){ name, when, json_string(e, "message") }) <
+                    0)
+                        return -ENOMEM;
+        }
+        printf("\n");
+        if (table_print(t) < 0)
+                return -ENOMEM;
+        if (n_errors > 0) {
+                printf("\n");
+                if (table_print(errors) < 0)
+                        return -ENOMEM;
+        }
+        if (note)
+                cli_print(c, STYLE_DIM, "\n%s", note);
+        return 0;
+}
+
 static int print_kinds(const Cli *c) {
         static const Column columns[] = { { "STATUS", COLUMN_RIGHT },
                                           { "ID", 0 },
@@ -82,7 +139,8 @@ static int print_json(const Health *h) {
         if (!o || json_set_int64(o, "verdict", h->verdict) < 0 ||
             json_set_string(o, "words", h->words) < 0 ||
             json_set(o, "problems", json_object_get(h->problems)) < 0 ||
-            json_set(o, "counts", json_object_get(h->counts)) < 0)
+            json_set(o, "counts", json_object_get(h->counts)) < 0 ||
+            json_set(o, "host", json_object_get(h->host)) < 0)
                 return -ENOMEM;
         return cli_print_json(o);
 }
@@ -104,7 +162,7 @@ static int print_text(const Cli *c, const Health *h) {
                 printf("\n");
                 r = print_counts(c, h->counts);
         }
-        return r;
+        return h->host && r >= 0 ? print_host(c, h->host) : r;
 }
 
 static int status_run(Cli *c, Error *ret_error) {

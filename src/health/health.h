@@ -8,6 +8,8 @@
 #include "base/settings.h"
 #include "health/problems.h"
 
+#define HEALTH_DEADLINE (2500 * USEC_PER_MSEC)
+
 typedef struct HealthQuestion {
         const Settings *settings;    /* NULL where they cannot be used … */
         const Error *settings_error; /* … for this reason */
@@ -20,10 +22,15 @@ typedef struct Health {
          * "posts", "members", "command" (what to type next, as text for a shell) and "facts". */
         JsonObject *problems;
         JsonObject *counts; /* as automapost.status() answers them; NULL where nobody answered */
-        Severity verdict;   /* of the worst */
-        char *words;        /* "Posts are not going out: publishing is paused." */
-        /* A thread of this process is still inside of libpq or the resolver: nothing may be torn
-         * down under it, so the process ends by _exit(). */
+        /* {"units": [{"name" (without prefix), "timer" ("on", "stopped", "disabled", "masked", …),
+         * "state", "lastRun", "result", "next", "lastError": {"time", "message"}}], "note": a
+         * sentence on what could not be seen, or null}. NULL where systemd does not run our units.
+         */
+        JsonObject *host;
+        Severity verdict; /* of the worst */
+        char *words;      /* "Posts are not going out: publishing is paused." */
+        /* A thread of this process is still inside of libpq, the resolver or a disk: nothing may be
+         * torn down under it, so the process ends by _exit(). */
         bool abandoned;
 } Health;
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "health/problems.h"
-#include "base/macro.h"
+
+#include <stdarg.h>
+#include <stdio.h>
 
 const ProblemKind problem_kinds[] = {
         { "not-configured", SEVERITY_UNKNOWN, "no database is configured" },
@@ -11,6 +13,9 @@ const ProblemKind problem_kinds[] = {
 
         { "schema-apart", SEVERITY_NOT_GOING,
           "this version and the database's schema do not fit together" },
+        { "not-set-up", SEVERITY_NOT_GOING, "this host is not set up" },
+        { "publishing-stopped", SEVERITY_NOT_GOING, "what publishes is not started on this host" },
+        { "publishing-fails", SEVERITY_NOT_GOING, "what publishes fails on this host" },
         { "application-tables", SEVERITY_NOT_GOING, "the application's tables cannot be read" },
         { "publishing-paused", SEVERITY_NOT_GOING, "publishing is paused" },
         { "platform-paused", SEVERITY_NOT_GOING, "a platform or an account is paused" },
@@ -26,6 +31,11 @@ const ProblemKind problem_kinds[] = {
         { "account-to-reconnect", SEVERITY_PERSON, "members must reconnect accounts" },
         { "paused", SEVERITY_PERSON, "something is paused" },
         { "jobs-too-old", SEVERITY_PERSON, "jobs other than posts wait too long" },
+        { "service-stopped", SEVERITY_PERSON, "a service is not started on this host" },
+        { "service-fails", SEVERITY_PERSON, "a service fails on this host" },
+        { "not-enabled", SEVERITY_PERSON, "a service would not come back after a reboot" },
+        { "disk-full", SEVERITY_PERSON, "a disk is nearly full" },
+        { "systemd-silent", SEVERITY_PERSON, "systemd does not answer" },
         { "migrations-pending", SEVERITY_PERSON,
           "the database's schema is older than this version" },
         { "package-old", SEVERITY_PERSON, "this version is older than the database's schema" },
@@ -43,6 +53,26 @@ const ProblemKind *problem_kind(const char *id) {
                 if (streq(problem_kinds[i].id, id))
                         return &problem_kinds[i];
         return &unknown;
+}
+
+JsonObject *problem_add(JsonObject *problems, const char *id, const char *command,
+                        const char *format, ...) {
+        _cleanup_(json_unrefp) JsonObject *o = json_object_new_object();
+        _cleanup_free_ char *what = NULL;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(&what, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                what = NULL;
+                return NULL;
+        }
+        if (!o || json_set_string(o, "id", id) < 0 || json_set_string(o, "what", what) < 0 ||
+            json_set_string(o, "command", command) < 0 || json_object_array_add(problems, o) < 0)
+                return NULL;
+        return TAKE_PTR(o);
 }
 
 const char *severity_words(Severity severity) {

@@ -4,7 +4,7 @@
 /* What can be wrong: the one list of kinds, with severities and words, for `automapost status` and
  * its --kinds, for alerts and for the manual. automapost.status() names them by id. */
 
-#include <stddef.h>
+#include "base/json.h"
 
 /* Also the exit status; the worst one found is the verdict. */
 typedef enum Severity {
@@ -27,5 +27,9 @@ extern const size_t n_problem_kinds;
 
 /* One that this version does not know waits for a person. */
 const ProblemKind *problem_kind(const char *id);
+/* Puts one more into the array, {"id", "what", "command"}; command may be NULL. The object,
+ * borrowed, or NULL when memory is short. */
+JsonObject *problem_add(JsonObject *problems, const char *id, const char *command,
+                        const char *format, ...) _printf_(4, 5);
 /* "Posts are not going out". */
 const char *severity_words(Severity severity);
