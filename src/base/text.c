@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <unictype.h>
 #include <unigbrk.h>
 #include <uninorm.h>
 
@@ -246,6 +247,52 @@ int64_t text_count_utf16(const char *s) {
         return count;
 }
 
+/* The signs that join two letters of an Indic script (InCB=Linker, Unicode 17). */
+static bool is_linker(uint32_t c) {
+        static const uint32_t linkers[] = {
+                0x094d,  0x09cd,  0x0acd,  0x0b4d,  0x0c4d,  0x0d4d,  0x1039,
+                0x17d2,  0x1a60,  0x1b44,  0x1bab,  0xa9c0,  0xaaf6,  0x10a3f,
+                0x11133, 0x113d0, 0x1193e, 0x11a47, 0x11a99, 0x11f42,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(linkers); i++)
+                if (c == linkers[i])
+                        return true;
+
+        return false;
+}
+
+/* The breaks that are none since Unicode 15.1 (UAX #29, GB9c), for libraries of before: within
+ * conjuncts, as the "न्द" of "हिन्दी". That the letters are of one script stands in for a table of
+ * consonants. */
+static int64_t count_breaks_in_conjuncts(const char *s, size_t n, const char *breaks) {
+        const uc_script_t *script = NULL; /* of the letter that may go on */
+        bool linked = false;
+        int64_t count = 0;
+        uint32_t c;
+        int k;
+
+        for (size_t i = 0; i < n; i += (size_t) k) {
+                k = utf8_decode(s + i, n - i, &c);
+                assert(k > 0);
+
+                if (c >= 0x900 && uc_is_general_category_withtable(c, UC_CATEGORY_MASK_Lo)) {
+                        const uc_script_t *own = uc_script(c);
+
+                        count += linked && own == script && breaks[i] ? 1 : 0;
+                        script = own;
+                        linked = false;
+                } else if (script && is_linker(c))
+                        linked = true;
+                else if (c != 0x200d && uc_combining_class(c) == UC_CCC_NR) {
+                        script = NULL;
+                        linked = false;
+                }
+        }
+
+        return count;
+}
+
 int64_t text_count_graphemes(const char *s) {
         _cleanup_free_ char *breaks = NULL;
         size_t n = strlen(s);
@@ -266,7 +313,7 @@ int64_t text_count_graphemes(const char *s) {
         for (size_t i = 0; i < n; i++)
                 count += breaks[i] ? 1 : 0;
 
-        return count;
+        return count - count_breaks_in_conjuncts(s, n, breaks);
 }
 
 int text_nfc(const char *s, char **ret) {

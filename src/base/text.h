@@ -33,7 +33,8 @@ int utf8_decode(const char *s, size_t n, uint32_t *ret);
 /* What s counts as, in each of the ways platforms count. s must be valid UTF-8; -EINVAL if not. */
 int64_t text_count_code_points(const char *s);
 int64_t text_count_utf16(const char *s);
-int64_t text_count_graphemes(const char *s); /* UAX #29 extended grapheme clusters; -ENOMEM */
+/* UAX #29 extended grapheme clusters, conjuncts (Unicode 15.1) included; -ENOMEM. */
+int64_t text_count_graphemes(const char *s);
 /* Unicode NFC. -EINVAL, -ENOMEM. */
 int text_nfc(const char *s, char **ret);
 

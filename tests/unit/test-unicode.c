@@ -66,6 +66,38 @@ static void test_graphemes(_unused_ void **state) {
         assert_int_equal(each_line("unicode/GraphemeBreakTest.txt", check_graphemes), 602);
 }
 
+/* Rule GB9c, which Unicode 15.1 added, with its cases of GraphemeBreakTest-15.1.0.txt, and words
+ * with the counts that pages of the W3C and of Ruby's give them. */
+static void test_conjuncts(_unused_ void **state) {
+        static const char *const lines[] = {
+                "÷ 0915 ÷ 0924 ÷",
+                "÷ 0915 × 094D × 0924 ÷",
+                "÷ 0915 × 094D × 094D × 0924 ÷",
+                "÷ 0915 × 094D × 200D × 0924 ÷",
+                "÷ 0915 × 093C × 200D × 094D × 0924 ÷",
+                "÷ 0915 × 093C × 094D × 200D × 0924 ÷",
+                "÷ 0915 × 094D × 0924 × 094D × 092F ÷",
+                "÷ 0915 × 094D ÷ 0061 ÷",
+                "÷ 0061 × 094D ÷ 0924 ÷",
+                "÷ 003F × 094D ÷ 0924 ÷",
+        };
+        static const struct {
+                const char *word;
+                int64_t count;
+        } words[] = {
+                { "हिन्दी", 2 }, { "क्या", 1 }, { "स्कूल", 2 }, { "ঝিল্লি", 2 }, { "ক্ষী", 1 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                _cleanup_free_ char *line = strdup(lines[i]);
+
+                assert_non_null(line);
+                check_graphemes(line);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                assert_int_equal(text_count_graphemes(words[i].word), words[i].count);
+}
+
 /* An emoji is one, alone, beside its like, and between letters. */
 static void check_emoji(char *line) {
         _cleanup_(str_done) Str one = {}, two = {}, between = {};
@@ -114,6 +146,7 @@ static void test_nfc(_unused_ void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_graphemes),
+                cmocka_unit_test(test_conjuncts),
                 cmocka_unit_test(test_emoji),
                 cmocka_unit_test(test_nfc),
         };
