@@ -30,43 +30,11 @@ sys.path.insert(0, str(HERE.parent))
 from harness.certificate import make as make_certificate  # noqa: E402
 from linkedin_fake import LinkedInFake  # noqa: E402
 from mastodon_fake import MastodonFake  # noqa: E402
+from provider_call import (PROGRAM, UNKNOWN, a_post, at, call, environment,  # noqa: E402
+                           failure, needs_program)
 from webhook_receiver import DEFAULT_SECRET, WebhookReceiver  # noqa: E402
 
-PROGRAM = os.environ.get("PROVIDER_CALL", "")
-pytestmark = pytest.mark.skipif(not PROGRAM, reason="PROVIDER_CALL names no program")
-
-
-def environment(settings: dict[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items()
-            if not name.startswith("AUTOMAPOST_")}
-    return kept | {"AUTOMAPOST_ALLOW_PRIVATE_HOSTS": "yes",
-                   # a proxy of the environment must not be asked
-                   "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"} | settings
-
-
-def call(provider: str, verb: str, settings: dict[str, str] | None = None, **data: Any) -> dict:
-    done = subprocess.run([PROGRAM, provider, verb], input=json.dumps(data), text=True,
-                          env=environment(settings or {}), capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return json.loads(done.stdout)
-
-
-def at(offset: float = 0) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset))
-
-
-def a_post(text: str = "Hello", **more: Any) -> dict:
-    return {"kind": "post", "id": "post-1", "delivery_id": str(uuid.uuid4()), "text": text,
-            "due_at": at()} | more
-
-
-def failure(result: dict) -> tuple[str, str]:
-    assert not result["ok"], result
-    return result["error"]["class"], result["error"]["code"]
-
-
-UNKNOWN = ("unknown-outcome", "unconfirmed")
+pytestmark = needs_program
 
 
 # HTTP: a webhook whose server is a script of bytes
