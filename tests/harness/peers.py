@@ -4,6 +4,7 @@
 Pds          a Bluesky personal data server with its directory of identities (npm)
 Snac         a Mastodon-compatible server (Debian's snac2; see install-snac)
 Oidc         an OAuth 2 server whose refresh tokens rotate (npm)
+Prism        between a client and a server: compares both with an OpenAPI document (npm)
 Pgbouncer    a pool in transaction mode in front of a Cluster (Debian's pgbouncer)
 
 Each is a context manager that starts on a port that the kernel chose and leaves nothing behind;
@@ -318,6 +319,34 @@ class Oidc(NodePeer):
         else:
             form = {**form, "client_id": self.client_id, "client_secret": self.client_secret}
         return request("POST", self.url + path, form=form, headers=headers)
+
+
+class Prism(NodePeer):
+    """Passes on to another server what the document allows, and its answers: a request that it
+    does not allow is answered with 401 or 422 by Prism itself, an answer with 500.
+
+    Where Prism cannot make sense of a schema it lets everything through: who uses it has to see it
+    refuse something of each kind.
+    """
+
+    name = "Prism"
+    script = "prism.mjs"
+
+    def __init__(self, document: Path, upstream: str):
+        super().__init__()
+        self.document = document
+        self.upstream = upstream
+
+    def _start_on(self, port: int, seconds: float) -> None:
+        self._start_script({"port": port, "document": str(self.document),
+                            "upstream": self.upstream}, seconds)
+        self.port = port
+
+    def violations(self) -> list:
+        """What was refused so far, and why."""
+        mark = "violation: "
+        return [line.removeprefix(mark) for line in self._child.output().splitlines()
+                if line.startswith(mark)]
 
 
 # Debian

@@ -214,7 +214,7 @@ class MastodonFake(Fake):
             case "GET", "api", "v1", "statuses", status_id:
                 return Answer.json(200, self._as_json(self._readable(status_id, account)))
             case "GET", "api", "v1", "accounts", "verify_credentials":
-                return Answer.json(200, self._account_json(account))
+                return Answer.json(200, self._credential_account_json(account))
             case "GET", "api", "v1", "accounts", account_id, "statuses":
                 return self._list_statuses(request, account_id, account)
         raise Refused(404, "Record not found")
@@ -324,22 +324,54 @@ class MastodonFake(Fake):
                 "url": f"{profile}/{status.id}",
                 "uri": f"{self.url}/users/{status.account.username}/statuses/{status.id}",
                 "content": to_html(status.text, self.url) if status.text else "",
+                "tags": [{"name": match["tag"].lower(), "url": f"{self.url}/tags/{match['tag']}"}
+                         for match in LINK.finditer(status.text) if match["tag"]],
+                "mentions": [], "emojis": [], "media_attachments": [],
                 "reblog": reblog, "replies_count": len(status.replies), "reblogs_count": 0,
                 "favourites_count": 0}
 
     def _account_json(self, account: Account) -> dict[str, Any]:
         """"Account" entity."""
+        picture = f"{self.url}/missing.png"
         return {"id": account.id, "username": account.username, "acct": account.username,
-                "url": f"{self.url}/@{account.username}"}
+                "display_name": account.username.title(), "note": "", "fields": [], "emojis": [],
+                "url": f"{self.url}/@{account.username}",
+                "uri": f"{self.url}/users/{account.username}",
+                "avatar": picture, "avatar_static": picture,
+                "header": picture, "header_static": picture,
+                "created_at": "2026-01-02T00:00:00.000Z",
+                "bot": False, "group": False, "locked": False, "indexable": False,
+                "followers_count": 0, "following_count": 0, "statuses_count": 0}
+
+    def _credential_account_json(self, account: Account) -> dict[str, Any]:
+        """"CredentialAccount" entity: an account as its owner sees it."""
+        return {**self._account_json(account),
+                "source": {"note": "", "fields": [], "privacy": "public", "sensitive": False,
+                           "indexable": False, "follow_requests_count": 0},
+                "role": {"id": "-99", "name": "", "color": "", "permissions": "0",
+                         "highlighted": False}}
 
     def _instance(self) -> Answer:
         """"View server information", version 2: without a token."""
         return Answer.json(200, {
             "domain": f"127.0.0.1:{self.port}", "title": "A fake", "version": self.version,
-            "source_url": "https://github.com/mastodon/mastodon",
-            "configuration": {"statuses": {
-                "max_characters": self.max_characters,
-                "characters_reserved_per_url": self.characters_per_url}}})
+            "source_url": "https://github.com/mastodon/mastodon", "description": "",
+            "api_versions": {"mastodon": 2}, "usage": {"users": {"active_month": 1}},
+            "thumbnail": {"url": f"{self.url}/missing.png"}, "icon": [], "languages": ["en"],
+            "rules": [], "contact": {"email": "admin@example.org", "account": None},
+            "registrations": {"enabled": False, "approval_required": False,
+                              "url": f"{self.url}/auth/sign_up"},
+            "configuration": {
+                "urls": {}, "translation": {"enabled": False},
+                "accounts": {"max_featured_tags": 10, "max_pinned_statuses": 5},
+                "statuses": {"max_characters": self.max_characters, "max_media_attachments": 4,
+                             "characters_reserved_per_url": self.characters_per_url},
+                "media_attachments": {
+                    "supported_mime_types": ["image/png"], "image_size_limit": 16777216,
+                    "image_matrix_limit": 33177600, "video_size_limit": 103809024,
+                    "video_frame_rate_limit": 120, "video_matrix_limit": 8294400},
+                "polls": {"max_options": 4, "max_characters_per_option": 50,
+                          "min_expiration": 300, "max_expiration": 2629746}}})
 
 
 def main() -> None:

@@ -978,7 +978,7 @@ def test_mastodon_instance_needs_no_token(mastodon):
     reply = call(mastodon, "GET", "/api/v2/instance")
     assert reply.json["version"] == "4.3.2"
     assert reply.json["configuration"]["statuses"] == {
-        "max_characters": 500, "characters_reserved_per_url": 23}
+        "max_characters": 500, "characters_reserved_per_url": 23, "max_media_attachments": 4}
 
 
 def test_mastodon_limits_calls(mastodon):
