@@ -243,7 +243,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET T
         ('collect_every', 'between two looks for due posts while a service works'),
         ('long_run', 'a job that runs longer shows as running'),
         ('keep_completed', 'completed and cancelled jobs are kept so long'),
-        ('keep_failed', 'failed jobs and deliveries are kept so long')
+        ('keep_failed', 'failed jobs and deliveries are kept so long'),
+        ('slot_grace', 'a service that does not run for so long has its work done by the queue''s')
     ) h (name, help) ON h.name = v.key
     ORDER BY c.attnum
 $$;

@@ -9,7 +9,8 @@ $$;
 -- anything to do? Writes nothing. In one statement without functions of its own: a new connection
 -- plans it cold, and each function more would be planned apart.
 -- work: a due job, a worker that lapsed; for publishing also a due post, and one that is out and of
--- which the application does not know yet.
+-- which the application does not know yet. schedule: from which src/queue/schedule.c tells whether a
+-- slot is open.
 -- Never compiled: tables of one row are never analyzed, their guessed sizes multiply to a cost at
 -- which the server would spend 200 ms on it.
 CREATE OR REPLACE FUNCTION automapost.tick(p_service text, p_types text[])
@@ -42,9 +43,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
             'lapse', extract(epoch FROM e.lapse),
             'statement_limit', extract(epoch FROM e.statement_limit),
             'send_deadline', extract(epoch FROM e.send_deadline),
-            'collect_every', extract(epoch FROM e.collect_every)))
+            'collect_every', extract(epoch FROM e.collect_every),
+            'slot_grace', extract(epoch FROM e.slot_grace)),
+        'schedule', CASE WHEN d.id IS NOT NULL THEN jsonb_build_object(
+            'cron_schedule', d.cron_schedule, 'timezone', d.timezone,
+            'good_schedule', s.good_schedule, 'good_timezone', s.good_timezone,
+            'due_after', GREATEST(COALESCE(s.due_after, d.created_at),
+                                  CASE WHEN s.done_at IS NOT NULL THEN s.slot END),
+            'idle_from', s.idle_from, 'idle_until', s.idle_until, 'now', clock_timestamp()) END)
     FROM automapost.schema_version() v
     CROSS JOIN automapost.engine e
     CROSS JOIN automapost.installation i
     LEFT JOIN automapost.job_definitions d ON d.name = p_service AND d.kind = 'service'
+    LEFT JOIN automapost.slots s ON s.definition_id = d.id
 $$;

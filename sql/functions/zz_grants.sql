@@ -23,17 +23,21 @@ GRANT EXECUTE ON FUNCTION
     automapost.mark_missed(bigint),
     automapost.expire_overdue(bigint),
     automapost.forget_old(bigint),
+    automapost.take_slot(text, timestamptz, text),
+    automapost.finish_slot(text, timestamptz, text),
+    automapost.enqueue_slot(text, timestamptz, text),
     automapost.status()
 TO automapost_jobs_service;
 
--- What the operator's command reads.
+-- What the operator's command reads, and schedules, which no application changes.
 GRANT EXECUTE ON FUNCTION
     automapost.list_jobs(jsonb),
     automapost.show_job(text),
     automapost.job_log_lines(text, timestamptz, text, bigint),
     automapost.held_deliveries(),
     automapost.pauses(),
-    automapost.engine_settings()
+    automapost.engine_settings(),
+    automapost.set_schedule(text, text, text)
 TO automapost_jobs_service;
 
 -- The SQL API: for the application, and for the operator's command.
@@ -64,7 +68,11 @@ GRANT INSERT, UPDATE, DELETE ON automapost.job_queue TO automapost_jobs_app;
 GRANT EXECUTE ON FUNCTION automapost.check_new_job(text, jsonb, bigint, timestamptz, bigint, text)
 TO automapost_jobs_app;
 
--- When services run: all that the timers are made of.
+-- When services run: all that the timers are made of, and whether it can be used.
+GRANT EXECUTE ON FUNCTION
+    automapost.schedules(),
+    automapost.note_schedule(text, text, text, text)
+TO automapost_jobs_service, automapost_jobs_schedule;
 GRANT SELECT (name, kind, cron_schedule, timezone, is_active, paused_reason, paused_by, paused_at,
               paused_until)
 ON automapost.job_definitions TO automapost_jobs_schedule;

@@ -7,7 +7,8 @@
  * AUTOMAPOST_STOP_POINT=NAME[:N] makes the process, at its N-th (default first) arrival at NAME in
  * any thread, write "stop-point NAME\n" to the descriptor AUTOMAPOST_STOP_FD (or stderr) and raise
  * SIGSTOP. Points:
- *     claim, begin, settled  the answer to that statement is there: it is committed
+ *     claim, begin, settled, slot  the answer to that statement is there: it is committed
+ *     slot-collected  a slot's collecting is through, and not recorded yet
  *     prepare      a job has made its request, begin comes next
  *     first-byte   a request that writes is about to be sent: the check has not been asked yet
  *     last-byte    it has been handed to the kernel completely

@@ -15,6 +15,7 @@ int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error) {
         const struct {
                 const char *name;
                 usec_t *value;
+                int64_t since; /* the schema that brought it; before, there is no use for it */
         } table[] = {
                 { "beat", &e.beat },
                 { "self_fence", &e.self_fence },
@@ -22,11 +23,15 @@ int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error) {
                 { "statement_limit", &e.statement_limit },
                 { "send_deadline", &e.send_deadline },
                 { "collect_every", &e.collect_every },
+                { "slot_grace", &e.slot_grace, SCHEMA_SLOTS },
         };
 
+        e.schema = json_int64(tick, "schema", 0);
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 double seconds = json_object_get_double(json_member(delays, table[i].name));
 
+                if (e.schema < table[i].since)
+                        continue;
                 if (!(seconds > 0))
                         return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "schema",
                                           "the database gives no delay \"%s\"\n"
@@ -34,7 +39,6 @@ int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error) {
                                           table[i].name);
                 *table[i].value = (usec_t) (seconds * (double) USEC_PER_SEC);
         }
-        e.schema = json_int64(tick, "schema", 0);
         e.lowest_binary = strdup(json_string(tick, "lowestBinary") ?: "");
         if (!e.lowest_binary)
                 return error_oom(ret_error);

@@ -8,10 +8,13 @@
 #include "base/json.h"
 
 typedef struct Engine {
-        usec_t beat, self_fence, lapse, statement_limit, send_deadline, collect_every;
+        usec_t beat, self_fence, lapse, statement_limit, send_deadline, collect_every, slot_grace;
         int64_t schema;      /* version of the schema */
         char *lowest_binary; /* that this schema bears */
 } Engine;
+
+/* The first schema in which schedules have slots; before, whoever is woken collects. */
+#define SCHEMA_SLOTS 2
 
 /* From the JSON of automapost.tick(). -EPROTO, ERROR_CONFIG when something is missing. */
 int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error);

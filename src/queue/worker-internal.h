@@ -26,10 +26,9 @@ typedef struct Worker {
         bool stopping; /* claims nothing any more */
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue;
-        bool drained;     /* the last claim found nothing */
-        bool collected;   /* the last round of collecting is through */
-        bool log_refused; /* said once */
-        void *collect_state;
+        bool drained;        /* the last claim found nothing */
+        bool log_refused;    /* said once */
+        Error collect_error; /* of the first collecting that failed under a slot */
         WorkerCounts counts;
 } Worker;
 
@@ -55,6 +54,14 @@ void worker_end(Worker *w, const char *reason);
 
 unsigned worker_idle_actors(Worker *w);
 int worker_claim(Worker *w, unsigned n, Error *ret_error);
+
+/* worker-collect.c: application data become jobs, under slots. */
+
+/* Whether all that this run collects is collected for now, and when there is more to do. */
+bool worker_collected(const Worker *w);
+usec_t worker_next_collect(const Worker *w);
+/* One bounded step. */
+int worker_collect(Worker *w, Error *ret_error);
 
 /* worker-begin.c: what is prepared goes on record, and is then sent. */
 

@@ -39,32 +39,6 @@ static void worker_rescue(Worker *w) {
                 w->drained = false;
 }
 
-static int worker_collect(Worker *w, Error *ret_error) {
-        _cleanup_(error_done) Error error = ERROR_NULL;
-        bool more = false;
-        int r;
-
-        r = w->config->collect(*w->db, w->engine->statement_limit, &w->collect_state, &more,
-                               &error);
-        if (r < 0 && error.class == ERROR_CONFIG) {
-                error_move(ret_error, &error);
-                return r;
-        }
-        if (r < 0) {
-                /* What is in the queue already need not wait for it. */
-                log_full(LOG_WARNING, NULL, &error, "Collecting failed, it is tried again");
-                w->next_collect = now(CLOCK_BOOTTIME) + w->engine->beat;
-                w->collected = true;
-                return 0;
-        }
-        w->collected = !more;
-        if (!more)
-                w->next_collect = now(CLOCK_BOOTTIME) + w->engine->collect_every;
-        w->next_claim = 0;
-        w->drained = false;
-        return 0;
-}
-
 /* One turn. Returns 1 when there is nothing more to do. */
 static int worker_turn(Worker *w, Error *ret_error) {
         usec_t t = now(CLOCK_BOOTTIME);
@@ -99,13 +73,14 @@ static int worker_turn(Worker *w, Error *ret_error) {
         t = now(CLOCK_BOOTTIME);
         if (t >= w->next_rescue)
                 worker_rescue(w);
-        if (w->config->collect && (!w->collected || t >= w->next_collect) &&
-            (r = worker_collect(w, ret_error)) < 0)
+        if (t >= worker_next_collect(w) && (r = worker_collect(w, ret_error)) < 0)
                 return r;
         idle = worker_idle_actors(w);
-        if (idle > 0 && t >= w->next_claim && (r = worker_claim(w, idle, ret_error)) < 0)
+        if (w->config->n_types == 0)
+                w->drained = true;
+        else if (idle > 0 && t >= w->next_claim && (r = worker_claim(w, idle, ret_error)) < 0)
                 return r;
-        return w->drained && w->n_tasks == 0 && (w->collected || !w->config->collect);
+        return w->drained && w->n_tasks == 0 && worker_collected(w);
 }
 
 /* When something is to be done without an event. */
@@ -114,8 +89,7 @@ static usec_t worker_next(Worker *w) {
 
         if (w->stopping)
                 return MIN(next, w->stop_by);
-        if (w->config->collect)
-                next = MIN(next, w->collected ? w->next_collect : 0);
+        next = MIN(next, worker_next_collect(w));
         if (worker_idle_actors(w) > 0)
                 next = MIN(next, w->next_claim);
         for (size_t i = 0; i < w->n_tasks; i++)
@@ -127,8 +101,10 @@ static usec_t worker_next(Worker *w) {
 static int types_array(const WorkerConfig *config, char **ret) {
         _cleanup_(str_done) Str s = {};
 
+        if (str_append(&s, "{") < 0)
+                return -ENOMEM;
         for (size_t i = 0; i < config->n_types; i++)
-                if (str_appendf(&s, "%s%s", i == 0 ? "{" : ",", config->types[i]->name) < 0)
+                if (str_appendf(&s, "%s%s", i == 0 ? "" : ",", config->types[i]->name) < 0)
                         return -ENOMEM;
         if (str_append(&s, "}") < 0)
                 return -ENOMEM;
@@ -150,7 +126,14 @@ static int worker_loop(Worker *w, Error *ret_error) {
 
 int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const char *worker_id,
                WorkerCounts *ret_counts, Error *ret_error) {
-        Worker w = {
+        /* Not on the stack: actors that are left go on using it. */
+        Worker *w = malloc(sizeof(Worker));
+        sigset_t mask, before;
+        int r;
+
+        if (!w)
+                return error_oom(ret_error);
+        *w = (Worker){
                 .config = config,
                 .engine = engine,
                 .db = db,
@@ -158,38 +141,43 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 .signal_fd = -1,
                 .budget_ends = now(CLOCK_BOOTTIME) + config->settings->budget_sec * USEC_PER_SEC,
         };
-        sigset_t mask, before;
-        int r;
-
-        (void) snprintf(w.id, sizeof(w.id), "%s", worker_id);
-        r = types_array(config, &w.types);
-        if (r < 0)
+        (void) snprintf(w->id, sizeof(w->id), "%s", worker_id);
+        r = types_array(config, &w->types);
+        if (r < 0) {
+                free(w);
                 return error_oom(ret_error);
+        }
         sigemptyset(&mask);
         sigaddset(&mask, SIGTERM);
         sigaddset(&mask, SIGINT);
         pthread_sigmask(SIG_BLOCK, &mask, &before);
-        w.signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-        r = pool_init(&w.pool, config->settings, (unsigned) config->settings->actors, ret_error);
+        w->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+        r = pool_init(&w->pool, config->settings, (unsigned) config->settings->actors, ret_error);
         if (r >= 0)
-                r = worker_process_init(&w, ret_error);
+                r = worker_process_init(w, ret_error);
         if (r >= 0) {
-                r = worker_loop(&w, ret_error);
-                worker_end(&w, r < 0 ? "ended with an error" : w.stopping ? "stopped" : "finished");
+                r = worker_loop(w, ret_error);
+                if (r >= 0 && w->collect_error.class != ERROR_NONE) {
+                        r = w->collect_error.r < 0 ? w->collect_error.r : -EIO;
+                        error_move(ret_error, &w->collect_error);
+                }
+                worker_end(w, r < 0 ? "ended with an error" : w->stopping ? "stopped" : "finished");
         }
 
-        if (w.pool.wake_fd >= 0)
-                w.counts.actors_left = !pool_done(&w.pool, w.n_tasks == 0 ? 5 * USEC_PER_SEC : 0);
-        *ret_counts = w.counts;
-        if (w.counts.actors_left)
+        if (w->pool.wake_fd >= 0)
+                w->counts.actors_left =
+                        !pool_done(&w->pool, w->n_tasks == 0 ? 5 * USEC_PER_SEC : 0);
+        *ret_counts = w->counts;
+        if (w->counts.actors_left)
                 return r; /* what they use stays */
-        while (w.n_tasks > 0)
-                task_free(w.tasks[--w.n_tasks]);
-        free(w.tasks);
-        free(w.types);
-        free(w.collect_state);
-        if (w.signal_fd >= 0)
-                (void) close(w.signal_fd);
+        while (w->n_tasks > 0)
+                task_free(w->tasks[--w->n_tasks]);
+        free(w->tasks);
+        free(w->types);
+        error_done(&w->collect_error);
+        if (w->signal_fd >= 0)
+                (void) close(w->signal_fd);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
+        free(w);
         return r;
 }

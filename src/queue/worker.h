@@ -5,6 +5,7 @@
  * coordinator runs on the caller's thread, owns the one connection, beats, and answers signals. */
 
 #include "db/db.h"
+#include "queue/collect.h"
 #include "queue/engine.h"
 #include "queue/job-type.h"
 
@@ -14,9 +15,8 @@ typedef struct WorkerConfig {
         const JobType *const *types;
         size_t n_types;
         const char *done_word; /* for STATUS: "published" */
-        /* One bounded step of collecting; sets *ret_more while more is to be collected at once. May
-         * be NULL. state is its own, zero at first. */
-        int (*collect)(Db *db, usec_t timeout, void **state, bool *ret_more, Error *ret_error);
+        CollectRun *collects;  /* what it collects, first and beside draining */
+        size_t n_collects;
 } WorkerConfig;
 
 typedef struct WorkerCounts {
@@ -26,7 +26,8 @@ typedef struct WorkerCounts {
 } WorkerCounts;
 
 /* Works until nothing is due and nobody acts, the budget is spent, or SIGTERM/SIGINT. *db is
- * replaced when the connection was lost. Errors: the database for good (TRANSIENT, CONFIG); what
- * happens to single jobs is recorded with them and is no error here. */
+ * replaced when the connection was lost. Errors: the database for good (TRANSIENT, CONFIG), or a
+ * slot's collecting that failed; what happens to single jobs is recorded with them and is no error
+ * here. */
 int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const char *worker_id,
                WorkerCounts *ret_counts, Error *ret_error);

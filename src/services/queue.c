@@ -1,19 +1,87 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "base/time-util.h"
 #include "queries.h"
+#include "queue/schedule.h"
+#include "services/collects.h"
 #include "services/service.h"
+
+/* The job of a scheduled job type, once over all hosts. */
+static int enqueue_slot(ServiceContext *c, const Schedule *s, usec_t slot, int64_t *n_enqueued) {
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        _cleanup_free_ char *job = NULL;
+        char iso[ISO8601_SIZE];
+
+        time_format_iso8601(slot, iso);
+        /* One that cannot be had holds up no other. */
+        if (db_value(c->db, &query_enqueue_slot, (const char *[]){ s->name, iso, c->worker },
+                     c->engine.statement_limit, &job, &error) < 0) {
+                log_full(LOG_WARNING, NULL, &error, "Cannot enqueue %s for %s", s->name, iso);
+                return db_is_open(c->db) ? 0 : -EIO;
+        }
+        if (job) {
+                (*n_enqueued)++;
+                log_debug("Job %s is %s's for %s", job, s->name, iso);
+        }
+        return 0;
+}
+
+/* What a service did not do for a while, because its timer or its host is down or it failed, is
+ * done here. */
+static int make_good(ServiceContext *c, const Schedule *s, usec_t slot, Error *ret_error) {
+        const Collect *collect = collect_find(s->name);
+        _cleanup_free_ char *late = NULL;
+
+        if (!collect || cron_is_every_minute(&s->cron) || s->now - slot < c->engine.slot_grace)
+                return 0;
+        if (time_format_span(s->now - slot, &late) < 0)
+                return error_oom(ret_error);
+        log_event(LOG_NOTICE, EVENT_SLOT_MADE_GOOD,
+                  "%s was due %s ago and nobody has done it: doing it now", s->name, late);
+        return service_collect(c, collect, slot, ret_error);
+}
+
+static int look_at_slots(ServiceContext *c, JsonObject *counts, Error *ret_error) {
+        _cleanup_(schedule_list_done) ScheduleList list = {};
+        int64_t n_enqueued = 0;
+        int r;
+
+        if (c->engine.schema < SCHEMA_SLOTS)
+                return 0;
+        r = schedule_list(c->db, c->engine.statement_limit, &list, ret_error);
+        for (size_t i = 0; r >= 0 && i < list.n; i++) {
+                const Schedule *s = &list.items[i];
+                usec_t slot;
+
+                if (!s->active || !schedule_open_slot(s, &slot))
+                        continue;
+                r = s->is_type ? enqueue_slot(c, s, slot, &n_enqueued)
+                               : make_good(c, s, slot, ret_error);
+        }
+        if (r < 0 || n_enqueued == 0)
+                return r;
+        return json_set_int64(counts, "enqueued", n_enqueued) < 0 ? error_oom(ret_error) : 1;
+}
 
 static int queue_run(ServiceContext *c, JsonObject *counts, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         int64_t n;
-        int r;
+        int r, more;
 
+        more = look_at_slots(c, counts, ret_error);
+        if (more < 0)
+                return more;
         r = db_query(c->db, &query_try_undefined_jobs, (const char *[]){ "100" },
                      c->engine.statement_limit, &rows, ret_error);
         if (r < 0)
                 return r;
         n = rows_int64(rows, 0, 0, 0);
-        return n > 0 ? json_set_int64(counts, "undefined", n) : 0;
+        return n > 0 && json_set_int64(counts, "undefined", n) < 0 ? error_oom(ret_error) : more;
 }
 
 int main(int argc, char *argv[]) {

@@ -15,12 +15,15 @@
 #include "jobs/job-types.h"
 #include "queries.h"
 #include "queue/rescue.h"
+#include "queue/schedule.h"
+#include "services/collects.h"
 #include "services/service.h"
 
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define QUERY_TIMEOUT (10 * USEC_PER_SEC)
 
 static bool arg_dry_run = false;
+static bool arg_now = false;
 static bool arg_verbose = false;
 
 static void help(const Service *s) {
@@ -30,6 +33,7 @@ static void help(const Service *s) {
                "  -h --help     show this help\n"
                "     --version  show the version\n"
                "  -n --dry-run  say what would be done, and change nothing\n"
+               "     --now      collect now, as by hand, whatever the schedule says\n"
                "  -v --verbose  log at level debug\n\n"
                "Settings come from the environment: see automapost config.\n"
                "Exit status: 0 done or nothing to do, 75 try again later, 78 an operator\n"
@@ -40,11 +44,9 @@ static void help(const Service *s) {
 /* 1: go on, 0: end well, negative: wrong usage. */
 static int parse_options(const Service *s, int argc, char *argv[]) {
         static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                { "dry-run", no_argument, NULL, 'n' },
-                { "verbose", no_argument, NULL, 'v' },
-                {},
+                { "help", no_argument, NULL, 'h' },    { "version", no_argument, NULL, 'V' },
+                { "dry-run", no_argument, NULL, 'n' }, { "now", no_argument, NULL, 'N' },
+                { "verbose", no_argument, NULL, 'v' }, {},
         };
 
         for (int c; (c = getopt_long(argc, argv, "hnv", options, NULL)) >= 0;)
@@ -57,6 +59,9 @@ static int parse_options(const Service *s, int argc, char *argv[]) {
                         return 0;
                 case 'n':
                         arg_dry_run = true;
+                        break;
+                case 'N':
+                        arg_now = true;
                         break;
                 case 'v':
                         arg_verbose = true;
@@ -207,7 +212,8 @@ static int drain(ServiceContext *c, const JobType *const *types, size_t n_types,
                 .types = types,
                 .n_types = n_types,
                 .done_word = c->service->done_word ?: "done",
-                .collect = c->service->collect,
+                .collects = c->collects,
+                .n_collects = c->n_collects,
         };
         WorkerCounts n = {};
         int r;
@@ -219,9 +225,60 @@ static int drain(ServiceContext *c, const JobType *const *types, size_t n_types,
         return r;
 }
 
+int service_collect(ServiceContext *c, const Collect *collect, usec_t slot, Error *ret_error) {
+        CollectRun *run = &c->collects[c->n_collects];
+
+        if (c->n_collects == ELEMENTSOF(c->collects))
+                return error_setf(ret_error, ERROR_PERMANENT, -E2BIG, NULL,
+                                  "more than %zu services to collect for in one run",
+                                  ELEMENTSOF(c->collects));
+        *run = (CollectRun){ .collect = collect, .counts = c->counts };
+        if (slot > 0)
+                time_format_iso8601(slot, run->slot);
+        c->n_collects++;
+        return 0;
+}
+
+/* The timer of a service says when it elapsed; whoever starts it by hand does not. */
+static bool is_by_hand(void) {
+        return arg_now || isempty(getenv("TRIGGER_TIMER_REALTIME_USEC"));
+}
+
+/* What this run collects, and under which slot: a service of every minute each time, any other when
+ * a slot of its schedule is open, or by hand. *ret_due: there is something beside what the queue
+ * holds. */
+static int plan_collect(ServiceContext *c, JsonObject *tick, bool *ret_due, Error *ret_error) {
+        const Collect *collect = collect_find(definition_name(c->service));
+        _cleanup_(schedule_done) Schedule s = {};
+        bool every_minute = c->engine.schema < SCHEMA_SLOTS && c->service->types, open;
+        usec_t slot = 0;
+        int r;
+
+        *ret_due = false;
+        if (!collect)
+                return 0;
+        if (c->engine.schema >= SCHEMA_SLOTS) {
+                r = schedule_read(json_member(tick, "schedule"), &s, ret_error);
+                if (r < 0)
+                        return r;
+                every_minute = s.given && cron_is_every_minute(&s.cron);
+        }
+        open = !every_minute && schedule_open_slot(&s, &slot);
+        *ret_due = !every_minute && (open || is_by_hand() || c->engine.schema < SCHEMA_SLOTS);
+        if (!every_minute && !*ret_due)
+                return 0;
+        r = service_collect(c, collect, slot, ret_error);
+        if (r < 0)
+                return r;
+        c->collects[0].repeat = every_minute;
+        c->collects[0].anyway = is_by_hand();
+        return 0;
+}
+
 static int first_question(ServiceContext *c, const char *types, bool *ret_work, Error *ret_error) {
         _cleanup_(json_unrefp) JsonObject *tick = NULL;
         _cleanup_free_ char *text = NULL;
+        bool due;
         int r;
 
         r = db_value(c->db, &query_tick, (const char *[]){ definition_name(c->service), types },
@@ -243,18 +300,20 @@ static int first_question(ServiceContext *c, const char *types, bool *ret_work, 
                 *ret_work = false;
                 return 1;
         }
-        *ret_work = json_boolean(tick, "work", true);
-        return 0;
+        r = plan_collect(c, tick, &due, ret_error);
+        *ret_work = due || json_boolean(tick, "work", true);
+        return r;
 }
 
 static int service_run(ServiceContext *c, Error *ret_error) {
         const JobType *types[32];
-        size_t n_types = service_types(c->service, types, ELEMENTSOF(types));
+        size_t n_types = service_types(c->service, types, ELEMENTSOF(types)), n_planned;
         _cleanup_(json_unrefp) JsonObject *counts = json_object_new_object();
         _cleanup_free_ char *names = NULL;
         bool work = false;
         int r;
 
+        c->counts = counts;
         if (!counts || types_array(types, n_types, &names) < 0)
                 return error_oom(ret_error);
         r = db_connect(c->settings->database_url, c->service->name, CONNECT_TIMEOUT, &c->db,
@@ -267,11 +326,13 @@ static int service_run(ServiceContext *c, Error *ret_error) {
         if (arg_dry_run)
                 return preview(c, names, ret_error);
 
+        n_planned = c->n_collects;
         if (c->service->run)
                 r = c->service->run(c, counts, ret_error);
+        work = work || r > 0 || c->n_collects > n_planned;
         if (r >= 0 && work)
                 r = rescue(c, counts, ret_error);
-        if (r >= 0 && work && n_types > 0)
+        if (r >= 0 && work && (n_types > 0 || c->n_collects > 0))
                 r = drain(c, types, n_types, counts, ret_error);
         record_run(c, counts, r, ret_error);
         return r;
@@ -316,6 +377,8 @@ int service_main(const Service *service, int argc, char *argv[]) {
                 _exit(r); /* actors that outlived their deadline use what an orderly end would free
                            */
         }
+        for (size_t i = 0; i < c.n_collects; i++)
+                collect_run_done(&c.collects[i]);
         engine_done(&c.engine);
         db_free(c.db);
         return r;

@@ -7,6 +7,8 @@
 #include "db/db.h"
 #include "queue/worker.h"
 
+#define SERVICE_COLLECTS 16
+
 typedef struct ServiceContext {
         const struct Service *service;
         Settings *settings;
@@ -15,6 +17,9 @@ typedef struct ServiceContext {
         char worker[33];
         usec_t started; /* CLOCK_REALTIME */
         bool actors_left;
+        CollectRun collects[SERVICE_COLLECTS]; /* what this run is to collect */
+        size_t n_collects;
+        JsonObject *counts; /* what it did, for its summary */
 } ServiceContext;
 
 typedef struct Service {
@@ -25,10 +30,12 @@ typedef struct Service {
         const char *const *types;
         bool other_types;
         const char *done_word; /* "published" */
-        int (*collect)(Db *db, usec_t timeout, void **state, bool *ret_more, Error *ret_error);
         /* Work beside the queue, before draining; fills counts (a JSON object's members). May be
-         * NULL. Always runs, also where tick() sees no job. */
+         * NULL. Always runs, also where tick() sees no job; 1: it has made some. */
         int (*run)(ServiceContext *c, JsonObject *counts, Error *ret_error);
 } Service;
+
+/* One more thing that this run is to collect; slot 0: without one. */
+int service_collect(ServiceContext *c, const Collect *collect, usec_t slot, Error *ret_error);
 
 int service_main(const Service *service, int argc, char *argv[]);

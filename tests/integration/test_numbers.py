@@ -39,6 +39,7 @@ ENGINE = {
     "long_run": 2,
     "keep_completed": 7 * DAY,
     "keep_failed": 30 * DAY,
+    "slot_grace": 2 * MINUTE,
 }
 
 UNITS = {"USEC_PER_SEC": 1, "USEC_PER_MINUTE": MINUTE, "USEC_PER_DAY": DAY}

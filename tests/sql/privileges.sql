@@ -33,6 +33,9 @@ INSERT INTO callable VALUES
     ('mark_missed', '{service}'),
     ('expire_overdue', '{service}'),
     ('forget_old', '{service}'),
+    ('take_slot', '{service}'),
+    ('finish_slot', '{service}'),
+    ('enqueue_slot', '{service}'),
     -- what the operator's command reads
     ('status', '{service}'),
     ('list_jobs', '{service}'),
@@ -41,6 +44,10 @@ INSERT INTO callable VALUES
     ('held_deliveries', '{service}'),
     ('pauses', '{service}'),
     ('engine_settings', '{service}'),
+    ('set_schedule', '{service}'),
+    -- what timers are made of
+    ('schedules', '{service,schedule}'),
+    ('note_schedule', '{service,schedule}'),
     -- the SQL API, and the operator's command
     ('enqueue', '{service,app}'),
     ('enqueue_many', '{service,app}'),

@@ -7,24 +7,24 @@ CREATE FUNCTION pg_temp.work(service text DEFAULT 'queue',
     types text[] DEFAULT '{plain}') RETURNS boolean LANGUAGE sql AS $$
     SELECT (automapost.tick(service, types) ->> 'work')::boolean
 $$;
-SELECT is(automapost.tick('queue', '{plain}') - 'engine' - 'schema',
+SELECT is(automapost.tick('queue', '{plain}') - 'engine' - 'schema' - 'schedule',
     '{"lowestBinary": "0.1.0", "defined": true, "active": true, "pausedReason": null,
     "work": false}', 'a quiet minute');
 SELECT is((automapost.tick('queue', '{}') ->> 'schema')::bigint, (SELECT max(version)
     FROM automapost.schema_migrations), 'the schema''s version');
 SELECT is(automapost.tick('queue', '{}') -> 'engine',
     '{"beat": 3.0, "self_fence": 8.0, "lapse": 15.0, "statement_limit": 4.0, "send_deadline": 30.0,
-    "collect_every": 10.0}'::jsonb,
+    "collect_every": 10.0, "slot_grace": 120.0}'::jsonb,
     'the numbers that a worker needs, in seconds');
 SELECT is((version, lowest_binary)::text, format('(%s,0.1.0)', (SELECT max(version)
     FROM automapost.schema_migrations)), 'schema_version() says the same')
     FROM automapost.schema_version();
-SELECT is(automapost.tick('no-such', '{}') - 'engine' - 'schema' - 'lowestBinary',
+SELECT is(automapost.tick('no-such', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary',
     '{"defined": false, "active": false, "pausedReason": null, "work": false}',
     'a service that there is not');
 SELECT is(automapost.tick('plain', '{}') ->> 'defined', 'false', 'a type is no service');
 SELECT automapost.pause('queue', 'platform work');
-SELECT is(automapost.tick('queue', '{}') - 'engine' - 'schema' - 'lowestBinary',
+SELECT is(automapost.tick('queue', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary',
     '{"defined": true, "active": false, "pausedReason": "platform work", "work": false}',
     'paused, and why');
 SELECT automapost.resume('queue');
