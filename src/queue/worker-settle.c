@@ -32,10 +32,15 @@ static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *r
         _cleanup_(log_popp) _unused_ LogField *type = log_push(FIELD_JOB_TYPE, "%s", t->job.type);
         _cleanup_(log_popp) _unused_ LogField *attempt =
                 log_push(FIELD_ATTEMPT, "%" PRId64, t->job.attempt);
-        _cleanup_(log_popp) _unused_ LogField *account =
-                log_push(FIELD_ACCOUNT_ID, "%s",
-                         json_string(json_member(t->job.input, "account"), "id") ?: "");
+        _cleanup_(log_popp) _unused_ LogField *execution =
+                log_push(FIELD_EXECUTION_ID, "%s", t->job.execution_id);
+        JsonObject *account = json_member(t->job.input, "account");
+        const char *provider = json_string(account, "provider");
         const char *post = json_string(json_member(t->job.input, "post"), "id");
+        _cleanup_(log_popp) _unused_ LogField *account_id =
+                log_push(FIELD_ACCOUNT_ID, "%s", json_string(account, "id") ?: "");
+        _cleanup_(log_popp) _unused_ LogField *provider_name =
+                provider ? log_push(FIELD_PROVIDER, "%s", provider) : NULL;
         _cleanup_(log_popp) _unused_ LogField *post_id =
                 post ? log_push(FIELD_POST_ID, "%s", post) : NULL;
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""What the tests on booted machines share: the package of this tree, and two machines with it. One
+goes from bare to purged (test_life.py); on the other the services are at work, and tests break
+things (timers held: a test starts what it wants to see)."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import machine as m
+
+from . import site as s
+
+sys.path.append(str(m.TOP / "tests" / "peers"))
+
+WEB_SERVICE = """\
+[Unit]
+Description=The application itself, whose unit has our prefix
+
+[Service]
+ExecStart=/usr/bin/node -e "require('http').createServer((q, a) => a.end()).listen(3000)"
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    return Path(os.environ.get("BUILD_ROOT", m.TOP / "build")).resolve() / "system"
+
+
+@pytest.fixture(scope="session")
+def package(folder) -> Path:
+    return s.build_package(folder)
+
+
+@pytest.fixture(scope="session")
+def image() -> m.Image:
+    made = m.debian12()
+    try:
+        made.ready()
+    except m.Unavailable as reason:
+        pytest.skip(str(reason))
+    return made
+
+
+@pytest.fixture(scope="session")
+def make_site(image, package):
+    """Further machines with nothing on them yet; gone when the tests end."""
+    made = []
+
+    def make(**options) -> s.Site:
+        machine = m.Machine(**{"image": image, "bind": [package.parent], **options})
+        made.append(s.Site(machine))
+        machine.boot()
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.close()
+        site.machine.close()
+
+
+@pytest.fixture(scope="session")
+def site(make_site, package) -> s.Site:
+    """Installed, configured, its timers held; each test leaves it at rest."""
+    made = make_site()
+    made.install(package)
+    made.hold_timers()
+    made.make_database()
+    made.configure()
+    return made
+
+
+@pytest.fixture
+def webhooks(site):
+    """A receiver of webhooks inside."""
+    with site.receiver_inside(s.w.WebhookReceiver) as fake:
+        yield site.receiver(s.w.Webhooks(fake))
+    site.receivers.clear()
+    site.posts.clear()
