@@ -58,6 +58,13 @@ def unit(service: str, name: str) -> int:
     return int(re.search(rf"^{name}=(\d+)$", text, re.MULTILINE)[1])
 
 
+def services() -> list:
+    """Those that are started by timers."""
+    return [path.name.removeprefix("automapost-").removesuffix(".service.in")
+            for path in sorted((w.TOP / "systemd").glob("automapost-*.service.in"))
+            if (path.parent / path.name.replace(".service.in", ".timer")).exists()]
+
+
 @pytest.fixture(scope="module")
 def settings(build) -> dict:
     """The defaults, as the operator's command shows them."""
@@ -115,9 +122,21 @@ def test_they_fit(world, settings):
         > connect + budget + max(timeouts[name] for name in publishing) + grace
     assert unit("queue", "TimeoutStartSec") > connect + budget + grace + max(
         [300, *(s for name, s in timeouts.items() if name not in publishing)])
+    # … also for three minutes of cleaning up, with what comes before and after …
+    query = defined("services/service.c", "QUERY_TIMEOUT")
+    step = MINUTE + ENGINE["statement_limit"]
+    assert unit("cleanup", "TimeoutStartSec") > connect + 3 * step + 3 * query
     # … and to stop: the grace, the last statements, the end of the threads.
-    assert unit("social-media", "TimeoutStopSec") > grace + 2 * ENGINE["statement_limit"] + 5
-    assert unit("queue", "TimeoutStopSec") > grace + 2 * ENGINE["statement_limit"] + 5
+    for name in services():
+        assert unit(name, "TimeoutStopSec") > grace + 2 * ENGINE["statement_limit"] + 5, name
+
+
+def test_no_service_waits_for_ever():
+    """A timer starts no unit that still runs, and systemd's own limit for a oneshot is none: one
+    that hangs would silence its timer for good. Whoever adds a service says above what it needs."""
+    assert set(services()) == {"social-media", "queue", "cleanup"}
+    for name in services():
+        assert 0 < unit(name, "TimeoutStartSec") < HOUR, name
 
 
 @pytest.mark.parametrize("change", [
