@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 #include "base/stop-point.h"
 #include "base/text.h"
@@ -25,8 +27,18 @@ DEFINE_CLEANUP(PQconninfoOption, PQconninfoFree);
 
 /* What ORMs add to a URL and libpq refuses. */
 static const char *const orm_parameters[] = {
-        "schema",    "connection_limit",     "pgbouncer",      "pool_timeout", "socket_timeout",
-        "sslaccept", "statement_cache_size", "uselibpqcompat",
+        "schema",
+        "connection_limit",
+        "pgbouncer",
+        "pool_timeout",
+        "socket_timeout",
+        "sslaccept",
+        "statement_cache_size",
+        "uselibpqcompat",
+        "sslidentity",
+        "max_connection_lifetime",
+        "max_idle_connection_lifetime",
+        "single_use_connections",
 };
 
 static bool is_orm_parameter(const char *p, size_t n) {
@@ -209,17 +221,32 @@ static int start_connection(const char *url, const char *application_name, PGcon
         return *ret ? 0 : error_oom(ret_error);
 }
 
-int db_connect(const char *url, const char *application_name, usec_t timeout, Db **ret,
-               Error *ret_error) {
+/* The kernel tells a server on this machine who calls over its socket: the effective user of the
+ * thread at that moment. Root, whom no role is named after, calls as the user that url names. 0: as
+ * we are. */
+static uid_t find_caller(const char *url) {
+        _cleanup_free_ char *user = NULL;
+        struct passwd p, *found = NULL;
+        char buffer[4096];
+
+        if (geteuid() != 0 || !db_url_is_peer(url) || db_url_get(url, "user", &user) < 0 || !user ||
+            getpwnam_r(user, &p, buffer, sizeof(buffer), &found) != 0 || !found)
+                return 0;
+        return p.pw_uid;
+}
+
+/* Of this thread alone, where glibc's function would change them all. */
+static int set_caller(uid_t uid) {
+        return syscall(SYS_setresuid, -1, uid, -1) < 0 ? -errno : 0;
+}
+
+static int connect_now(const char *url, const char *application_name, usec_t timeout, Db **ret,
+                       Error *ret_error) {
         usec_t deadline = now(CLOCK_BOOTTIME) + timeout;
         _cleanup_(PQfinishp) PGconn *connection = NULL;
         PostgresPollingStatusType status = PGRES_POLLING_WRITING;
         int r;
 
-        if (isempty(url))
-                return error_setf(
-                        ret_error, ERROR_CONFIG, -EINVAL, "database-url",
-                        "AUTOMAPOST_DATABASE_URL is not set\nHINT: see automapost config");
         r = start_connection(url, application_name, &connection, ret_error);
         if (r < 0)
                 return r;
@@ -249,6 +276,28 @@ int db_connect(const char *url, const char *application_name, usec_t timeout, Db
         db->connection = TAKE_PTR(connection);
         *ret = db;
         return 0;
+}
+
+int db_connect(const char *url, const char *application_name, usec_t timeout, Db **ret,
+               Error *ret_error) {
+        uid_t caller;
+        int r, back;
+
+        if (isempty(url))
+                return error_setf(
+                        ret_error, ERROR_CONFIG, -EINVAL, "database-url",
+                        "AUTOMAPOST_DATABASE_URL is not set\nHINT: see automapost config");
+        caller = find_caller(url);
+        if (caller == 0)
+                return connect_now(url, application_name, timeout, ret, ret_error);
+        r = set_caller(caller);
+        if (r < 0)
+                return error_setf(ret_error, ERROR_CONFIG, r, NULL, "cannot call as user %u: %s",
+                                  (unsigned) caller, strerrordesc_np(-r));
+        r = connect_now(url, application_name, timeout, ret, ret_error);
+        back = set_caller(0);
+        assert(back == 0);
+        return r;
 }
 
 void db_free(Db *db) {
@@ -281,6 +330,133 @@ int db_target(const char *url, char **ret_host, char **ret_port) {
                 return -ENOMEM;
         *ret_host = TAKE_PTR(host_copy);
         *ret_port = TAKE_PTR(port_copy);
+        return 0;
+}
+
+/* ---- connection URLs ---- */
+
+static int parse_url(const char *url, PQconninfoOption **ret) {
+        _cleanup_(erase_and_freep) char *stripped = strip_orm_parameters(url);
+
+        if (!stripped)
+                return -ENOMEM;
+        *ret = PQconninfoParse(stripped, NULL);
+        return *ret ? 0 : -EINVAL;
+}
+
+int db_url_get(const char *url, const char *keyword, char **ret) {
+        _cleanup_(PQconninfoFreep) PQconninfoOption *options = NULL;
+        const char *value = NULL;
+        char *copy = NULL;
+        int r;
+
+        r = parse_url(url, &options);
+        if (r < 0)
+                return r;
+        for (PQconninfoOption *o = options; o->keyword; o++)
+                if (streq(o->keyword, keyword) && !isempty(o->val))
+                        value = o->val;
+        if (value) {
+                copy = strdup(value);
+                if (!copy)
+                        return -ENOMEM;
+        }
+        *ret = copy;
+        return 0;
+}
+
+static int append_encoded(Str *s, const char *before, const char *value) {
+        _cleanup_(erase_and_freep) char *encoded = percent_encode(value);
+
+        return !encoded || str_append(s, before) < 0 ? -ENOMEM : str_append(s, encoded);
+}
+
+/* The value after the changes; NULL where there is none. */
+static const char *changed(const PQconninfoOption *options, const char *const *changes,
+                           const char *keyword) {
+        for (; *changes; changes += 2)
+                if (streq(*changes, keyword))
+                        return isempty(changes[1]) ? NULL : changes[1];
+        for (const PQconninfoOption *o = options; o->keyword; o++)
+                if (streq(o->keyword, keyword))
+                        return isempty(o->val) ? NULL : o->val;
+        return NULL;
+}
+
+bool db_url_is_peer(const char *url) {
+        _cleanup_(erase_and_freep) char *password = NULL;
+        _cleanup_free_ char *host = NULL;
+
+        return db_url_get(url, "password", &password) >= 0 && !password &&
+               db_url_get(url, "host", &host) >= 0 && (!host || *host == '/');
+}
+
+int db_url_set(const char *url, const char *const *changes, char **ret) {
+        static const char *const in_front[] = { "user", "password", "host", "port", "dbname" };
+        _cleanup_(PQconninfoFreep) PQconninfoOption *options = NULL;
+        const char *value[ELEMENTSOF(in_front)];
+        Str s = {};
+        bool plain;
+        char separator[] = "?";
+        int r;
+
+        r = parse_url(url, &options);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(in_front); i++)
+                value[i] = changed(options, changes, in_front[i]);
+        /* several hosts, folders of sockets and IPv6 are easier to read as parameters */
+        plain = value[2] && !strpbrk(value[2], ",/:");
+
+        r = str_append(&s, "postgresql://");
+        if (r >= 0 && value[0])
+                r = append_encoded(&s, "", value[0]);
+        if (r >= 0 && value[0] && value[1])
+                r = append_encoded(&s, ":", value[1]);
+        if (r >= 0 && value[0])
+                r = str_append(&s, "@");
+        if (r >= 0 && plain)
+                r = append_encoded(&s, "", value[2]);
+        if (r >= 0 && plain && value[3])
+                r = append_encoded(&s, ":", value[3]);
+        if (r >= 0)
+                r = append_encoded(&s, "/", value[4] ?: "");
+        for (PQconninfoOption *o = options; r >= 0 && o->keyword; o++) {
+                const char *v = changed(options, changes, o->keyword);
+                bool front = false;
+
+                for (size_t i = 0; i < ELEMENTSOF(in_front); i++)
+                        front = front || streq(in_front[i], o->keyword);
+                if (!v ||
+                    (front && (plain || !(streq(o->keyword, "host") || streq(o->keyword, "port")))))
+                        continue;
+                r = str_append(&s, separator);
+                if (r >= 0)
+                        r = str_append(&s, o->keyword);
+                if (r >= 0)
+                        r = append_encoded(&s, "=", v);
+                separator[0] = '&';
+        }
+        if (r < 0) {
+                erase_and_freep(&s.data);
+                return r;
+        }
+        *ret = s.data;
+        return 0;
+}
+
+int db_password_verifier(Db *db, const char *login, const char *password, char **ret,
+                         Error *ret_error) {
+        char *verifier, *copy;
+
+        verifier = PQencryptPasswordConn(db->connection, password, login, "scram-sha-256");
+        if (!verifier)
+                return connection_error(db->connection, -EIO, 0, "password", ret_error);
+        copy = strdup(verifier);
+        PQfreemem(verifier);
+        if (!copy)
+                return error_oom(ret_error);
+        *ret = copy;
         return 0;
 }
 
