@@ -15,8 +15,18 @@ BEGIN
             END;
         END IF;
     END LOOP;
-    IF NOT pg_catalog.pg_has_role(current_user, 'automapost_jobs_owner', 'MEMBER') THEN
+    -- Since PostgreSQL 16 a role's maker is a member of it, but may not become it.
+    IF NOT pg_catalog.pg_has_role(current_user, 'automapost_jobs_owner',
+            CASE WHEN pg_catalog.current_setting('server_version_num')::integer < 160000
+                THEN 'MEMBER' ELSE 'SET' END) THEN
         EXECUTE pg_catalog.format('GRANT automapost_jobs_owner TO %I', current_user);
+    END IF;
+    -- Every function of ours is callable by whom it is granted to, and by nobody else. Where one role
+    -- is all there is, its name stands here instead, and the application's own functions are its too:
+    -- theirs stay as they were.
+    IF pg_catalog.starts_with('automapost_jobs_owner', 'automapost_jobs_') THEN
+        ALTER DEFAULT PRIVILEGES FOR ROLE automapost_jobs_owner
+            REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
     END IF;
 END
 $$;
@@ -24,9 +34,6 @@ $$;
 CREATE SCHEMA IF NOT EXISTS automapost AUTHORIZATION automapost_jobs_owner;
 GRANT USAGE ON SCHEMA automapost
     TO automapost_jobs_service, automapost_jobs_schedule, automapost_jobs_app;
-
--- Every function of ours is callable by whom it is granted to, and by nobody else.
-ALTER DEFAULT PRIVILEGES FOR ROLE automapost_jobs_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 SET LOCAL ROLE automapost_jobs_owner;
 

@@ -130,6 +130,13 @@ BEGIN
             USING HINT = 'Run "automapost migrate" again when they are: posts wait until then.';
         RETURN;
     END IF;
+    IF pg_catalog.has_column_privilege('automapost_jobs_owner', 'public.posts', 'publishedAt', 'UPDATE')
+        AND pg_catalog.has_column_privilege('automapost_jobs_owner', 'public.auth_providers',
+                                            'expiresAt', 'UPDATE')
+        AND NOT (SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c
+                 WHERE c.oid = 'public.posts'::regclass) THEN
+        RETURN; -- the tables' owner has given them, and we may not
+    END IF;
     GRANT USAGE ON SCHEMA public TO automapost_jobs_owner;
     GRANT SELECT (id, "userId", content, "firstComment", "scheduledTo", status, providers,
                   "authProviderIds", "deletedAt", "publishedAt")

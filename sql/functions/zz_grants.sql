@@ -40,6 +40,12 @@ GRANT EXECUTE ON FUNCTION
     automapost.set_schedule(text, text, text)
 TO automapost_jobs_service;
 
+-- What setup asks last, as the services' login.
+GRANT EXECUTE ON FUNCTION
+    automapost.publishing_state(),
+    automapost.start_publishing(timestamptz)
+TO automapost_jobs_service;
+
 -- The SQL API: for the application, and for the operator's command.
 GRANT EXECUTE ON FUNCTION
     automapost.enqueue(text, jsonb, bigint, timestamptz, bigint, text, text),

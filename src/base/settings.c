@@ -26,6 +26,13 @@ const Setting settings_table[] = {
                 .help = "the database, as a libpq URI or keywords; empty leaves it to libpq",
         },
         {
+                .name = "AUTOMAPOST_APPLICATION_ENV",
+                .type = SETTING_STRING,
+                .offset = offsetof(Settings, application_env),
+                .fallback = "",
+                .help = "the application's .env, whose login owns its tables: for setup and migrate",
+        },
+        {
                 .name = "AUTOMAPOST_PROVIDERS",
                 .type = SETTING_CHOICE,
                 .offset = offsetof(Settings, providers),

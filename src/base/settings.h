@@ -10,6 +10,7 @@
 
 typedef struct Settings {
         char *database_url;
+        char *application_env;
         char *providers; /* "real" or "sandbox" */
         char *sandbox_dir;
         char *state_dir;

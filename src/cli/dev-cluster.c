@@ -674,7 +674,7 @@ static int fill(const Dev *d, Error *ret_error) {
         if (r >= 0)
                 r = make_tables(db, &fresh, ret_error);
         if (r >= 0)
-                r = migrate_apply(db, NULL, NULL, ret_error);
+                r = migrate_apply(db, NULL, NULL, NULL, ret_error);
         if (r >= 0)
                 r = db_script(db, "grants",
                               "SET client_min_messages = warning;\n"

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/dev.h"
+#include "cli/setup.h"
 #include "queries.h"
 
 #define BINDING_MAX ((off_t) 1024 * 1024)
@@ -188,7 +189,8 @@ static void say_step(const char *step) {
 static void say_nothing(_unused_ const char *step) {
 }
 
-/* The development database has a login for it; elsewhere it is the one of the settings. */
+/* The development database has a login for it; where setup was done it is found as setup did; else
+ * it is the one of the settings. */
 static int connect_as_owner(Cli *c, Error *ret_error) {
         _cleanup_(dev_done) Dev d = {};
         char *url;
@@ -205,6 +207,8 @@ static int connect_as_owner(Cli *c, Error *ret_error) {
                 free(c->settings.database_url);
                 c->settings.database_url = url;
         }
+        if (r >= 0 && geteuid() == 0 && !isempty(c->settings.application_env))
+                return setup_connect_maker(c, ret_error);
         return r < 0 ? r : cli_connect(c, ret_error);
 }
 
@@ -226,7 +230,7 @@ static int migrate_run(Cli *c, Error *ret_error) {
         if (n_ways > 0)
                 return show(c, cli_flag(c, "dry-run"), ret_error);
 
-        r = migrate_apply(c->db, binding, c->json ? say_nothing : say_step, ret_error);
+        r = migrate_apply(c->db, binding, NULL, c->json ? say_nothing : say_step, ret_error);
         if (r < 0) {
                 explain_rights(c, ret_error);
                 return r;

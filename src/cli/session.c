@@ -3,6 +3,7 @@
 /* Where the command finds its settings and its database, and what it says when it does not. */
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 
 #include "base/text.h"
@@ -53,6 +54,25 @@ static int read_stand_in(Cli *c, Error *ret_error) {
         return MIN(r, 0);
 }
 
+/* The file names the services' login. By peer authentication everybody comes in as who they are,
+ * and what they do is recorded under that name. */
+static int use_own_login(Cli *c, Error *ret_error) {
+        const struct passwd *me = geteuid() != 0 ? getpwuid(geteuid()) : NULL;
+        char *url = NULL;
+        int r;
+
+        if (!c->settings_file || c->settings_in_dev || !me ||
+            !db_url_is_peer(c->settings.database_url))
+                return 0;
+        r = db_url_set(c->settings.database_url, (const char *[]){ "user", me->pw_name, NULL },
+                       &url);
+        if (r < 0)
+                return error_oom(ret_error);
+        free(c->settings.database_url);
+        c->settings.database_url = url;
+        return 0;
+}
+
 int cli_settings(Cli *c, Error *ret_error) {
         int r;
 
@@ -64,6 +84,8 @@ int cli_settings(Cli *c, Error *ret_error) {
                         return r;
         }
         r = settings_load(&c->settings, ret_error);
+        if (r >= 0)
+                r = use_own_login(c, ret_error);
         if (r >= 0)
                 c->settings_loaded = true;
         return r;
@@ -136,6 +158,10 @@ void cli_explain(Cli *c, Error *error) {
                         "GRANT automapost_jobs_service TO the login of AUTOMAPOST_DATABASE_URL");
         else if (streq(code, "connection") && c->settings_in_dev)
                 hint = strdup("\"automapost dev up\" starts the development database");
+        else if (streq(code, "connection") && error->class == ERROR_CONFIG && c->settings_file &&
+                 geteuid() != 0 && db_url_is_peer(c->settings.database_url))
+                hint = strdup("you come in under your own name: sudo automapost setup makes the "
+                              "login of who is new in the group automapost-jobs");
         else if (streq(code, "connection") && error->class == ERROR_CONFIG)
                 hint = strdup("see AUTOMAPOST_DATABASE_URL, and pg_hba.conf of the server");
         else if (streq(code, "connection"))

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "queries.h"
 #include "queue/migrate.h"
+#include "queue/one-role.h"
 #include "queue/schema.h"
 
 /* Any constant will do: every automapost-jobs takes the same. ("automapo" as a number.) */
@@ -159,14 +160,18 @@ static int check_history(Db *db, Error *ret_error) {
 }
 
 /* A step is applied whole or not at all. */
-static int apply_step(Db *db, const char *name, const char *sql, void (*say)(const char *),
-                      Error *ret_error) {
-        /* that a schema is there already is no news */
-        _cleanup_free_ char *transaction =
-                strjoinf("BEGIN;\nSET LOCAL client_min_messages = warning;\n%s\nCOMMIT;", sql);
+static int apply_step(Db *db, const char *name, const char *sql, const char *role,
+                      void (*say)(const char *), Error *ret_error) {
+        _cleanup_free_ char *under_role = role ? one_role_sql(sql, role) : NULL,
+                            *transaction = NULL;
         _cleanup_(error_done) Error error = ERROR_NULL;
         int r;
 
+        if (role && !under_role)
+                return error_oom(ret_error);
+        /* that a schema is there already is no news */
+        transaction = strjoinf("BEGIN;\nSET LOCAL client_min_messages = warning;\n%s\nCOMMIT;",
+                               under_role ?: sql);
         if (!transaction)
                 return error_oom(ret_error);
         if (say)
@@ -178,11 +183,47 @@ static int apply_step(Db *db, const char *name, const char *sql, void (*say)(con
         return 0;
 }
 
-int migrate_apply(Db *db, const char *binding, void (*say)(const char *), Error *ret_error) {
-        _cleanup_(str_done) Str functions = {};
+/* The one role under which the schema lies, or shall; NULL where it is ours. */
+static int find_one_role(Db *db, const char *wanted, char **ret, Error *ret_error) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        const char *role;
+        char *copy = NULL;
         int r;
 
-        r = apply_step(db, "roles and schema", schema_bootstrap, say, ret_error);
+        r = db_query(db, &query_schema_owner, NULL, STEP_TIMEOUT, &rows, ret_error);
+        if (r < 0)
+                return r;
+        role = rows_count(rows) > 0 ? rows_text(rows, 0, 0) : wanted ?: MIGRATE_OWNER;
+        if (wanted && !streq(wanted, role))
+                return error_setf(
+                        ret_error, ERROR_CONFIG, -EEXIST, "schema",
+                        "the schema automapost lies under the role \"%s\" already, not \"%s\"",
+                        role, wanted);
+        if (!streq(role, MIGRATE_OWNER)) {
+                if (one_role_check(role) < 0)
+                        return error_setf(
+                                ret_error, ERROR_CONFIG, -EINVAL, "schema",
+                                "the role's name %s has signs that no single role of ours "
+                                "may have: quotes, \\, $, %%",
+                                role);
+                copy = strdup(role);
+                if (!copy)
+                        return error_oom(ret_error);
+        }
+        *ret = copy;
+        return 0;
+}
+
+int migrate_apply(Db *db, const char *binding, const char *role, void (*say)(const char *),
+                  Error *ret_error) {
+        _cleanup_(str_done) Str functions = {};
+        _cleanup_free_ char *one_role = NULL;
+        int r;
+
+        r = find_one_role(db, role, &one_role, ret_error);
+        if (r >= 0)
+                r = apply_step(db, one_role ? "schema" : "roles and schema", schema_bootstrap,
+                               one_role, say, ret_error);
         if (r < 0)
                 return r;
         r = check_history(db, ret_error);
@@ -191,11 +232,11 @@ int migrate_apply(Db *db, const char *binding, void (*say)(const char *), Error 
 
                 if (migration_script(&schema_migrations[i], &s) < 0)
                         return error_oom(ret_error);
-                r = apply_step(db, schema_migrations[i].name, s.data, say, ret_error);
+                r = apply_step(db, schema_migrations[i].name, s.data, one_role, say, ret_error);
         }
         if (r < 0)
                 return r;
         if (functions_script(binding ?: schema_binding, &functions) < 0)
                 return error_oom(ret_error);
-        return apply_step(db, "functions and grants", functions.data, say, ret_error);
+        return apply_step(db, "functions and grants", functions.data, one_role, say, ret_error);
 }

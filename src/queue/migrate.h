@@ -25,9 +25,14 @@ typedef struct MigrationRow {
 int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error);
 void migration_rows_free(MigrationRow *rows, size_t n);
 
+#define MIGRATE_OWNER "automapost_jobs_owner"
+
 /* Applies what is missing. binding: SQL of another binding file, or NULL for the application's own.
- * say is called before each step. ERROR_CONFIG where the schema is newer or was changed. */
-int migrate_apply(Db *db, const char *binding, void (*say)(const char *step), Error *ret_error);
+ * role: NULL, or the one role under which all of it shall lie (one-role.h); a schema that lies
+ * under one stays there. say is called before each step. ERROR_CONFIG where the schema is newer or
+ * was changed. */
+int migrate_apply(Db *db, const char *binding, const char *role, void (*say)(const char *step),
+                  Error *ret_error);
 
 /* The same as one idempotent file for psql, on any PostgreSQL of 14 or newer. NULL when memory is
  * short. */

@@ -48,6 +48,9 @@ INSERT INTO callable VALUES
     -- what timers are made of
     ('schedules', '{service,schedule}'),
     ('note_schedule', '{service,schedule}'),
+    -- what setup asks last
+    ('publishing_state', '{service}'),
+    ('start_publishing', '{service}'),
     -- the SQL API, and the operator's command
     ('enqueue', '{service,app}'),
     ('enqueue_many', '{service,app}'),
