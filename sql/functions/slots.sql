@@ -190,7 +190,11 @@ BEGIN
         SET cron_schedule = p_schedule, timezone = COALESCE(p_timezone, d.timezone), updated_at = now()
         FROM before b WHERE b.id = d.id
         RETURNING d.name::text, d.cron_schedule::text, d.timezone, b.cron_schedule::text, b.timezone;
-    IF NOT FOUND THEN
+    IF FOUND THEN
+        UPDATE automapost.slots s
+        SET good_schedule = p_schedule, good_timezone = d.timezone, problem = NULL, problem_since = NULL
+        FROM automapost.job_definitions d WHERE d.name = p_name AND s.definition_id = d.id;
+    ELSE
         RAISE EXCEPTION 'nothing is named "%"', p_name USING ERRCODE = 'P0002',
             HINT = 'Names: ' || (SELECT string_agg(d.name, ', ' ORDER BY d.kind, d.name)
                                  FROM automapost.job_definitions d);

@@ -304,6 +304,16 @@ BEGIN
         FROM other o
         WHERE o.runnable AND o.since < t - 5 * e.pace
         UNION ALL
+        SELECT 'schedule-bad', s.problem_since, NULL, NULL, 'the schedule of ' || d.name
+                || ' cannot be used: ' || split_part(s.problem, E'\n', 1)
+                || CASE WHEN s.good_schedule IS NULL THEN '' ELSE '; ' || s.good_schedule || ' '
+                    || s.good_timezone || ' stays in use' END,
+            ARRAY['automapost', 'schedule', d.name,
+                  CASE WHEN d.default_schedule IS NULL THEN '--off' ELSE '--default' END], NULL,
+            jsonb_build_object('name', d.name)
+        FROM automapost.slots s JOIN automapost.job_definitions d ON d.id = s.definition_id
+        WHERE s.problem IS NOT NULL
+        UNION ALL
         SELECT 'clock-off', w.last_beat, NULL, NULL, 'the clock of ' || w.host || ' is '
                 || round(abs(extract(epoch FROM w.clock_offset)), 1) || ' s '
                 || CASE WHEN w.clock_offset > '0' THEN 'ahead of' ELSE 'behind' END

@@ -10,6 +10,12 @@ UPDATE automapost.job_definitions
 SET default_schedule = CASE name WHEN 'cleanup' THEN '*/10 * * * *' ELSE '* * * * *' END
 WHERE name IN ('social-media', 'queue', 'cleanup') AND kind = 'service';
 
+INSERT INTO automapost.job_definitions
+    (name, kind, description, cron_schedule, default_schedule, max_retries, timeout_ms, concurrency_limit)
+VALUES
+    ('schedule', 'service', 'Give timers the times of their schedules', '*/10 * * * *',
+     '*/10 * * * *', 0, 60000, NULL);
+
 -- A slot is an instant at which a definition is due by its schedule; one row per definition holds
 -- the latest that anybody took. It is open again where its taker ended without having done it. A
 -- missing row is as good as one that is new.

@@ -462,7 +462,8 @@ int zone_open(const char *name, Zone **ret, Error *ret_error) {
         if (r == -ENOMEM)
                 return error_oom(ret_error);
         if (r == -EINVAL || r == -ENOENT || r == -ENOTDIR)
-                return error_setf(ret_error, ERROR_CONFIG, r == -ENOTDIR ? -ENOENT : r, "timezone",
+                return error_setf(ret_error, ERROR_PERMANENT, r == -ENOTDIR ? -ENOENT : r,
+                                  "timezone",
                                   "there is no time zone \"%s\"\n"
                                   "HINT: names are those of the IANA database, such as UTC or "
                                   "Europe/Berlin: timedatectl list-timezones",

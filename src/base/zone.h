@@ -10,8 +10,9 @@
 
 typedef struct Zone Zone;
 
-/* "Europe/Berlin", "UTC" (known without tzdata). ERROR_CONFIG: -EINVAL no name of a zone, -ENOENT
- * there is none of that name, -EBADMSG its file cannot be read, -ENOMEM. */
+/* "Europe/Berlin", "UTC" (known without tzdata). ERROR_PERMANENT: -EINVAL no name of a zone,
+ * -ENOENT there is none of that name; ERROR_CONFIG: -EBADMSG and others, its file cannot be read;
+ * -ENOMEM. */
 int zone_open(const char *name, Zone **ret, Error *ret_error);
 /* The content of a TZif file. -EBADMSG, -ENOMEM. */
 int zone_parse(const void *data, size_t n, Zone **ret);

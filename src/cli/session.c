@@ -219,9 +219,11 @@ int cli_ask_one(Cli *c, const Query *query, const char *const *params, JsonObjec
         return 0;
 }
 
-/* Refused by the database with a reason that the person who asked can act on. */
+/* Refused with a reason that the person who asked can act on: by the database, or a schedule. */
 static bool is_refusal(const Error *error) {
-        return error->class == ERROR_PERMANENT && error->code && strlen(error->code) == 5;
+        return error->class == ERROR_PERMANENT && error->code &&
+               (strlen(error->code) == 5 || streq(error->code, "schedule") ||
+                streq(error->code, "timezone"));
 }
 
 int cli_report(const Cli *c, const Error *error) {

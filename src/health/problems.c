@@ -30,6 +30,7 @@ const ProblemKind problem_kinds[] = {
         { "held", SEVERITY_PERSON, "somebody must look whether posts arrived" },
         { "account-to-reconnect", SEVERITY_PERSON, "members must reconnect accounts" },
         { "paused", SEVERITY_PERSON, "something is paused" },
+        { "schedule-bad", SEVERITY_PERSON, "a schedule cannot be used" },
         { "jobs-too-old", SEVERITY_PERSON, "jobs other than posts wait too long" },
         { "service-stopped", SEVERITY_PERSON, "a service is not started on this host" },
         { "service-fails", SEVERITY_PERSON, "a service fails on this host" },

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <errno.h>
-#include <inttypes.h>
 
 #include "base/log.h"
+#include "base/settings.h"
 #include "base/text.h"
 #include "base/time-util.h"
 #include "queries.h"
 #include "queue/schedule.h"
 #include "services/collects.h"
 #include "services/service.h"
+#include "services/state-file.h"
 
 /* The job of a scheduled job type, once over all hosts. */
 static int enqueue_slot(ServiceContext *c, const Schedule *s, usec_t slot, int64_t *n_enqueued) {
@@ -46,6 +47,31 @@ static int make_good(ServiceContext *c, const Schedule *s, usec_t slot, Error *r
         return service_collect(c, collect, slot, ret_error);
 }
 
+/* The timers follow what is in the table: a file that changes when that does wakes the service that
+ * sees to it (automapost-schedule.path), on each host for itself. */
+static void tell_timers(const ServiceContext *c, const ScheduleList *list) {
+        _cleanup_free_ char *path = strjoinf("%s/schedules", c->settings->state_dir),
+                            *digest = NULL, *old = NULL;
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        _cleanup_(str_done) Str all = {};
+        int r = path ? 0 : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < list->n; i++) {
+                const Schedule *s = &list->items[i];
+
+                if (!s->is_type)
+                        r = str_appendf(&all, "%s %s %s %d\n", s->name, s->given ? s->text : "-",
+                                        s->given ? s->zone_name : "-", s->active);
+        }
+        digest = r >= 0 && all.data ? sha256_hex(all.data) : NULL;
+        if (!digest || access(c->settings->state_dir, W_OK) < 0)
+                return; /* no folder, no timers */
+        if (state_file_read(path, 100, &old) >= 0 && streq(old, digest))
+                return;
+        if (state_file_write(path, digest, &error) < 0)
+                log_full(LOG_WARNING, NULL, &error, "The timers do not hear of changed schedules");
+}
+
 static int look_at_slots(ServiceContext *c, JsonObject *counts, Error *ret_error) {
         _cleanup_(schedule_list_done) ScheduleList list = {};
         int64_t n_enqueued = 0;
@@ -54,6 +80,8 @@ static int look_at_slots(ServiceContext *c, JsonObject *counts, Error *ret_error
         if (c->engine.schema < SCHEMA_SLOTS)
                 return 0;
         r = schedule_list(c->db, c->engine.statement_limit, &list, ret_error);
+        if (r >= 0)
+                tell_timers(c, &list);
         for (size_t i = 0; r >= 0 && i < list.n; i++) {
                 const Schedule *s = &list.items[i];
                 usec_t slot;

@@ -122,10 +122,11 @@ def test_they_fit(world, settings):
         > connect + budget + max(timeouts[name] for name in publishing) + grace
     assert unit("queue", "TimeoutStartSec") > connect + budget + grace + max(
         [300, *(s for name, s in timeouts.items() if name not in publishing)])
-    # … also for three minutes of cleaning up, with what comes before and after …
+    # … also for what cleans up as long as it may, and for systemd to read new times …
     query = defined("services/service.c", "QUERY_TIMEOUT")
-    step = MINUTE + ENGINE["statement_limit"]
-    assert unit("cleanup", "TimeoutStartSec") > connect + 3 * step + 3 * query
+    assert unit("cleanup", "TimeoutStartSec") > connect + budget + grace
+    assert unit("schedule", "TimeoutStartSec") \
+        > connect + 3 * query + defined("services/schedule-apply.c", "MANAGER_TIMEOUT")
     # … and to stop: the grace, the last statements, the end of the threads.
     for name in services():
         assert unit(name, "TimeoutStopSec") > grace + 2 * ENGINE["statement_limit"] + 5, name
@@ -134,7 +135,7 @@ def test_they_fit(world, settings):
 def test_no_service_waits_for_ever():
     """A timer starts no unit that still runs, and systemd's own limit for a oneshot is none: one
     that hangs would silence its timer for good. Whoever adds a service says above what it needs."""
-    assert set(services()) == {"social-media", "queue", "cleanup"}
+    assert set(services()) == {"social-media", "queue", "cleanup", "schedule"}
     for name in services():
         assert 0 < unit(name, "TimeoutStartSec") < HOUR, name
 

@@ -13,6 +13,7 @@ import pytest
 from harness.postgres import Cluster
 
 from . import world as w
+from .command import shell
 from .one_world import world, world_of_file  # noqa: F401  fixtures
 
 # As systemd starts a service for its timer; without it, it was started by hand.
@@ -312,6 +313,21 @@ def test_a_bad_row_is_said_and_the_last_good_stays(world):
     world.rows("UPDATE automapost.job_definitions SET timezone = 'UTC' WHERE name = 'cleanup'")
     tick(world, "queue")
     assert world.value("SELECT count(*) FROM automapost.slots WHERE problem IS NOT NULL") == 0
+
+
+def test_status_tells_a_bad_row_and_how_to_mend_it(world):
+    tick(world, "queue")
+    world.rows("UPDATE automapost.job_definitions SET cron_schedule = '61 8 * * *'"
+               " WHERE name = 'cleanup'")
+    tick(world, "queue")
+    said = shell(world, "automapost status")
+    (problem, command), = said.problems.items()
+    assert problem.startswith('the schedule of cleanup cannot be used: the minute "61" is out of'
+                              ' range; */10 * * * * UTC stays in use')
+    assert said.status == 1
+    assert command == "automapost schedule cleanup --default"
+    assert shell(world, command).status == 0
+    assert not shell(world, "automapost status").problems
 
 
 def test_the_schedule_that_nobody_could_ever_use(world):

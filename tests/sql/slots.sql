@@ -164,7 +164,8 @@ SELECT t.refuses($$ SELECT automapost.set_schedule('refresh-token', '0 6 * * *',
     'has no schedule', 'jobs that are for one post or account have none');
 SELECT is((SELECT array_agg(s ->> 'name' || ' ' || (s ->> 'default_schedule'))
     FROM automapost.schedules() s WHERE s ->> 'default_schedule' IS NOT NULL),
-    ARRAY['cleanup */10 * * * *', 'queue * * * * *', 'social-media * * * * *'],
+    ARRAY['cleanup */10 * * * *', 'queue * * * * *', 'schedule */10 * * * *',
+        'social-media * * * * *'],
     'schedules() says what units are shipped with');
 
 SELECT * FROM finish();
