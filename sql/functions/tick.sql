@@ -8,9 +8,9 @@ $$;
 -- The first question of every tick, and of most the only one: may this service run, and is there
 -- anything to do? Writes nothing. In one statement without functions of its own: a new connection
 -- plans it cold, and each function more would be planned apart.
--- work: a due job, a worker that lapsed; for publishing also a due post, and one that is out and of
--- which the application does not know yet. schedule: from which src/queue/schedule.c tells whether a
--- slot is open.
+-- work: a due job, a worker that lapsed, one that works on such jobs and may lapse; for publishing
+-- also a due post, and one that is out and of which the application does not know yet. schedule: from
+-- which src/queue/schedule.c tells whether a slot is open.
 -- Never compiled: tables of one row are never analyzed, their guessed sizes multiply to a cost at
 -- which the server would spend 200 ms on it.
 CREATE OR REPLACE FUNCTION automapost.tick(p_service text, p_types text[])
@@ -30,7 +30,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
                         AND q.scheduled_for <= clock_timestamp() LIMIT 1) due)
             OR EXISTS (
                 SELECT FROM automapost.workers w
-                WHERE w.ended_at IS NULL AND w.last_beat < clock_timestamp() - e.lapse)
+                WHERE w.ended_at IS NULL AND (w.last_beat < clock_timestamp() - e.lapse
+                    OR w.service <> 'external' AND EXISTS (
+                        SELECT FROM automapost.job_queue q
+                        WHERE q.locked_by = w.id AND q.status = 'running'
+                            AND q.job_type = ANY (p_types))))
             OR p_service = 'social-media' AND (
                 EXISTS (SELECT FROM automapost.app_due_posts(
                     GREATEST(clock_timestamp() - e.late_limit - interval '1 hour', i.publish_from),

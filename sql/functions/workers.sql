@@ -67,7 +67,8 @@ $$;
 
 -- A running job whose worker will not end it: put back whole if it had not begun; if it had, the
 -- outcome is unknown, and nobody looks before any send can have ended.
-CREATE OR REPLACE FUNCTION automapost.give_up_job(p_job uuid, p_reason text)
+CREATE OR REPLACE FUNCTION automapost.give_up_job(
+    p_job uuid, p_reason text, p_how jsonb DEFAULT NULL) -- how its worker died
 RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -86,15 +87,16 @@ BEGIN
     IF job.begun OR NOT world THEN
         INSERT INTO automapost.job_executions
             (id, job_queue_id, status, started_at, finished_at, duration_ms, retry_count, worker_id,
-             error_class, error_code, error_message)
+             error_class, error_code, error_message, metadata)
         VALUES (job.execution_id, job.id, 'failed', job.locked_at, due,
                 extract(epoch FROM due - job.locked_at) * 1000, GREATEST(job.attempts - 1, 0),
                 job.locked_by, CASE WHEN job.begun THEN 'unknown-outcome' ELSE 'transient' END,
-                'worker-died', p_reason)
+                'worker-died', p_reason, p_how)
         ON CONFLICT (id) DO UPDATE
             SET status = excluded.status, finished_at = excluded.finished_at,
                 duration_ms = excluded.duration_ms, error_class = excluded.error_class,
-                error_code = excluded.error_code, error_message = excluded.error_message;
+                error_code = excluded.error_code, error_message = excluded.error_message,
+                metadata = excluded.metadata;
     END IF;
 
     IF job.begun THEN
@@ -114,10 +116,11 @@ BEGIN
 END
 $$;
 
--- Ends a worker and puts its jobs back. p_reason: "finished", or what killed it.
-CREATE OR REPLACE FUNCTION automapost.release_worker(p_worker text, p_reason text)
+-- Ends a worker and puts its jobs back, each with the message.
+CREATE OR REPLACE FUNCTION automapost.end_worker(
+    p_worker text, p_reason text, p_message text, p_how jsonb)
 RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     job uuid;
     n bigint := 0;
@@ -129,7 +132,7 @@ BEGIN
     FOR job IN SELECT q.id FROM automapost.job_queue q
                WHERE q.locked_by = p_worker AND q.status = 'running' LOOP
         BEGIN
-            PERFORM automapost.give_up_job(job, 'its worker ended: ' || p_reason);
+            PERFORM automapost.give_up_job(job, p_message, p_how);
             n := n + 1;
         EXCEPTION WHEN OTHERS THEN
             -- A row that cannot be written holds up no other. It stays, and its worker with it: the
@@ -139,7 +142,7 @@ BEGIN
     END LOOP;
     UPDATE automapost.job_executions x
     SET status = 'failed', finished_at = clock_timestamp(), error_code = 'worker-died',
-        error_message = p_reason
+        error_message = p_message, metadata = p_how
     WHERE x.worker_id = p_worker AND x.status = 'running'
         AND NOT EXISTS (SELECT FROM automapost.job_queue q WHERE q.execution_id = x.id);
     UPDATE automapost.workers w SET ended_at = clock_timestamp(), end_reason = p_reason
@@ -150,14 +153,57 @@ BEGIN
 END
 $$;
 
--- The same for a process that systemd saw end: all the names under which it worked (a worker that
--- was given up goes on as ID-1, ID-2, …).
-CREATE OR REPLACE FUNCTION automapost.release_process(p_invocation text, p_reason text)
+-- The same for a worker that says so itself ("finished"), or that lapsed.
+CREATE OR REPLACE FUNCTION automapost.release_worker(p_worker text, p_reason text)
 RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT COALESCE(sum(automapost.release_worker(w.id, p_reason)), 0)::bigint
-    FROM automapost.workers w
-    WHERE w.ended_at IS NULL AND (w.id = p_invocation OR starts_with(w.id, p_invocation || '-'))
+    SELECT automapost.end_worker(p_worker, p_reason, 'its worker ended: ' || p_reason, NULL)
+$$;
+
+-- "signal SEGV" as words: what ended a service, by systemd's SERVICE_RESULT and EXIT_STATUS.
+CREATE OR REPLACE FUNCTION automapost.death_words(p_reason text)
+RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'the service ' || CASE split_part(p_reason, ' ', 1)
+        WHEN 'signal' THEN 'ended by signal ' || split_part(p_reason, ' ', 2)
+        WHEN 'core-dump' THEN 'ended by signal ' || split_part(p_reason, ' ', 2)
+        WHEN 'exit-code' THEN 'ended with exit status ' || split_part(p_reason, ' ', 2)
+        WHEN 'oom-kill' THEN 'was killed for want of memory'
+        WHEN 'timeout' THEN 'was killed at its timeout'
+        WHEN 'watchdog' THEN 'was killed because it hung'
+        ELSE 'ended by ' || p_reason END
+$$;
+
+-- A process that systemd saw die, under all the names under which it worked (a worker that was given
+-- up goes on as ID-1, ID-2, …). The run itself, which did not come to its end, gets its row here.
+CREATE OR REPLACE FUNCTION automapost.release_process(p_invocation text, p_reason text)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    status text := split_part(p_reason, ' ', 2);
+    how jsonb := jsonb_strip_nulls(jsonb_build_object('result', split_part(p_reason, ' ', 1),
+        'exitStatus', CASE WHEN status ~ '^[0-9]{1,3}$' THEN status::integer END,
+        'signal', CASE WHEN status ~ '^[A-Z]' THEN status END));
+    w automapost.workers;
+    n bigint := 0;
+BEGIN
+    FOR w IN
+        SELECT * FROM automapost.workers x
+        WHERE x.ended_at IS NULL
+            AND (x.id = p_invocation OR starts_with(x.id, p_invocation || '-'))
+        ORDER BY x.id
+    LOOP
+        n := n + automapost.end_worker(w.id, p_reason, automapost.death_words(p_reason), how);
+        INSERT INTO automapost.job_executions
+            (job_definition_id, status, started_at, finished_at, duration_ms, worker_id,
+             error_code, error_message, metadata)
+        SELECT d.id, 'failed', w.started_at, clock_timestamp(),
+            extract(epoch FROM clock_timestamp() - w.started_at) * 1000, w.id,
+            'worker-died', automapost.death_words(p_reason), how
+        FROM automapost.job_definitions d WHERE d.name = w.service AND d.kind = 'service';
+    END LOOP;
+    RETURN n;
+END
 $$;
 
 -- Workers without a beat for longer than the lapse: their jobs are put back by whoever looks.
@@ -181,6 +227,20 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END
+$$;
+
+-- Is a worker of another host at work on jobs of these types? If that host dies, somebody who is
+-- awake takes them over in seconds, and not only at the next tick. (Of this host's own systemd knows.)
+CREATE OR REPLACE FUNCTION automapost.others_at_work(p_worker text, p_types text[])
+RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM automapost.workers w
+        WHERE w.ended_at IS NULL AND w.service <> 'external'
+            AND w.boot_id <> (SELECT me.boot_id FROM automapost.workers me WHERE me.id = p_worker)
+            AND EXISTS (SELECT FROM automapost.job_queue q
+                        WHERE q.locked_by = w.id AND q.status = 'running'
+                            AND q.job_type = ANY (p_types)))
 $$;
 
 -- One service's run, when it did something: its row in job_executions.

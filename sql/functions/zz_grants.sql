@@ -14,6 +14,7 @@ GRANT EXECUTE ON FUNCTION
     automapost.settle_jobs(text, jsonb),
     automapost.log_jobs(text, jsonb),
     automapost.release_worker(text, text),
+    automapost.others_at_work(text, text[]),
     automapost.rescue_lapsed(),
     automapost.record_run(text, text, timestamptz, text, jsonb, text),
     automapost.collect_social_media_post(jsonb, bigint),

@@ -25,7 +25,8 @@ typedef struct Worker {
         int signal_fd;
         bool stopping; /* claims nothing any more */
         usec_t stop_by, budget_ends;
-        usec_t next_beat, next_claim, next_collect, next_rescue;
+        usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
+        char shown[128];     /* the last STATUS */
         bool drained;        /* the last claim found nothing */
         bool log_refused;    /* said once */
         Error collect_error; /* of the first collecting that failed under a slot */
@@ -46,6 +47,8 @@ int worker_register(Worker *w, Error *ret_error);
  * is being sent is still recorded when it ends; everything else is dropped. */
 int worker_was_given_up(Worker *w, Error *ret_error);
 int worker_beat(Worker *w, Error *ret_error);
+/* STATUS for systemctl, where it has changed and a moment has passed since the last. */
+void worker_show(Worker *w);
 Task *worker_task_by_lease(Worker *w, int64_t lease);
 /* Puts back whatever is left and ends the worker's row; a database that is away finds it lapsed. */
 void worker_end(Worker *w, const char *reason);

@@ -163,10 +163,23 @@ int worker_beat(Worker *w, Error *ret_error) {
         }
         pthread_mutex_unlock(&w->pool.lock);
         w->next_beat = asked + w->engine->beat;
-        sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=%s %u, retrying %u, %zu to go",
-                   60 * USEC_PER_SEC, w->config->done_word, w->counts.completed, w->counts.retried,
-                   w->n_tasks);
+        sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, 60 * USEC_PER_SEC);
         return 0;
+}
+
+void worker_show(Worker *w) {
+        usec_t t = now(CLOCK_BOOTTIME);
+        char status[sizeof(w->shown)];
+
+        if (t < w->next_show || w->stopping)
+                return;
+        (void) snprintf(status, sizeof(status), "%s %u, retrying %u, %zu to go",
+                        w->config->done_word, w->counts.completed, w->counts.retried, w->n_tasks);
+        if (streq(status, w->shown))
+                return;
+        memcpy(w->shown, status, sizeof(status));
+        w->next_show = t + 200 * USEC_PER_MSEC;
+        sd_notifyf(0, "STATUS=%s", status);
 }
 
 void worker_end(Worker *w, const char *reason) {

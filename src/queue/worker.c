@@ -9,6 +9,7 @@
 #include "base/settings.h"
 #include "base/text.h"
 #include "base/time-util.h"
+#include "queries.h"
 #include "queue/rescue.h"
 #include "queue/worker-internal.h"
 
@@ -32,11 +33,28 @@ static void worker_rescue(Worker *w) {
         _cleanup_(error_done) Error error = ERROR_NULL;
         int64_t jobs = 0;
 
-        w->next_rescue = now(CLOCK_BOOTTIME) + w->engine->lapse;
+        w->next_rescue = now(CLOCK_BOOTTIME) + w->engine->beat;
         if (rescue_lapsed(*w->db, w->engine->statement_limit, &jobs, &error) < 0)
                 log_full(LOG_WARNING, NULL, &error, "Cannot look for lapsed workers");
         if (jobs > 0)
                 w->drained = false;
+}
+
+/* Nothing is left to do here; but while a worker of another host is at work, this one stays awake:
+ * if that host dies, its jobs are taken over when it lapses, not at the next tick. */
+static bool worker_stands_by(Worker *w) {
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        _cleanup_free_ char *others = NULL;
+
+        if (w->config->n_types == 0 || !db_is_open(*w->db))
+                return false;
+        if (db_value(*w->db, &query_others_at_work, (const char *[]){ w->id, w->types },
+                     w->engine->statement_limit, &others, &error) < 0) {
+                log_full(LOG_DEBUG, NULL, &error, "Cannot see whether other hosts are at work");
+                return false;
+        }
+        w->next_claim = now(CLOCK_BOOTTIME) + w->engine->beat;
+        return others && streq(others, "t");
 }
 
 /* One turn. Returns 1 when there is nothing more to do. */
@@ -80,7 +98,9 @@ static int worker_turn(Worker *w, Error *ret_error) {
                 w->drained = true;
         else if (idle > 0 && t >= w->next_claim && (r = worker_claim(w, idle, ret_error)) < 0)
                 return r;
-        return w->drained && w->n_tasks == 0 && worker_collected(w);
+        if (!w->drained || w->n_tasks > 0 || !worker_collected(w))
+                return 0;
+        return worker_stands_by(w) ? 0 : 1;
 }
 
 /* When something is to be done without an event. */
@@ -118,8 +138,10 @@ static int worker_loop(Worker *w, Error *ret_error) {
         r = worker_register(w, ret_error);
         while (r == 0) {
                 r = worker_turn(w, ret_error);
-                if (r == 0)
-                        worker_wait(w, worker_next(w));
+                if (r != 0)
+                        break;
+                worker_show(w);
+                worker_wait(w, worker_next(w));
         }
         return r < 0 ? r : 0;
 }

@@ -171,6 +171,50 @@ def test_page_with_a_long_history(world, linkedin):
     judge(world)
 
 
+# A whole host dies, and nobody of it can say so.
+
+# What a process of another host has: a name and a boot of its own.
+ELSEWHERE = ("unshare", "--uts", "--mount", "sh", "-c",
+             'hostname elsewhere; mount --bind "$1" /proc/sys/kernel/random/boot_id; shift;'
+             ' exec "$@"', "sh")
+
+
+def test_who_is_awake_stands_by(world, webhooks):
+    """Nothing is left for the second host, but it stays up while the first is at work, and takes
+    the work over when that one lapses: by itself, not at a later tick."""
+    world.scale(5)
+    boot = world.folder / "boot-id"
+    boot.write_text("6a55cc1e-5ce8-4e5e-8a39-7c0f8c0ff1ce\n", encoding="ascii")
+    hang = webhooks.fake.fault("POST *", "hang-before", 1)
+    world.post(webhooks.account(world))
+    far = world.tick(prefix=[*ELSEWHERE, str(boot)])
+    assert hang.reached.wait(20)
+    near = world.tick()
+    world.wait_until(lambda: world.value(
+        "SELECT count(*) FROM automapost.workers WHERE id = %s AND previous_beat > started_at",
+        (near.invocation,)), what="two beats of the second host")
+    far.kill()
+    assert near.wait() == 0
+    assert "social-media on elsewhere gave no sign of life: put back its 1 jobs" in near.stderr
+    hang.release()
+    world.settle_down()
+    judge(world)
+
+
+def test_nobody_stands_by_for_a_worker_of_its_own_host(world, strict):
+    """There systemd sees who dies."""
+    world.scale(5)
+    hang = strict.fake.fault("POST *", "hang-before", 1)
+    world.post(strict.account(world))
+    first = world.tick()
+    assert hang.reached.wait(20)
+    world.run()
+    assert first.returncode is None
+    hang.release()
+    assert first.wait() == 0
+    judge(world)
+
+
 # SIGTERM.
 
 

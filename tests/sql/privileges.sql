@@ -24,6 +24,7 @@ INSERT INTO callable VALUES
     ('settle_jobs', '{service}'),
     ('log_jobs', '{service}'),
     ('release_worker', '{service}'),
+    ('others_at_work', '{service}'),
     ('release_process', '{service}'),
     ('rescue_lapsed', '{service}'),
     ('record_run', '{service}'),

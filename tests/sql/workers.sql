@@ -2,7 +2,7 @@
 -- A worker's life: registered, beating, released, rescued; what becomes of its jobs; external.sql's
 -- expire_overdue, which takes jobs from workers that only beat.
 BEGIN;
-SELECT plan(43);
+SELECT plan(52);
 
 SELECT is(automapost.register_worker('w1', 'queue', 'host-1', 'boot-1', 42, '0.1.0',
     clock_timestamp() + interval '3 s'), 'w1', 'registered');
@@ -115,8 +115,30 @@ SELECT t.worker('inv'), t.worker('inv-1'), t.worker('invader');
 SELECT t.later();
 SELECT automapost.enqueue('plain');
 SELECT t.claim('inv-1');
-SELECT is(automapost.release_process('inv', 'killed'), 1::bigint,
+UPDATE automapost.workers SET service = 'queue' WHERE id = 'inv-1';
+SELECT is(automapost.release_process('inv', 'signal SEGV'), 1::bigint,
     'systemd saw a process end: all its names');
+SELECT results_eq($$ SELECT status, error_code, error_message, metadata
+    FROM automapost.job_executions WHERE worker_id = 'inv-1' AND job_queue_id IS NOT NULL $$,
+    $$ VALUES ('failed'::varchar, 'worker-died', 'the service ended by signal SEGV',
+        '{"result": "signal", "signal": "SEGV"}'::jsonb) $$, 'the attempt says how it died');
+SELECT results_eq($$ SELECT d.name, x.status, x.error_code, x.error_message, x.metadata, x.started_at
+    FROM automapost.job_executions x JOIN automapost.job_definitions d ON d.id = x.job_definition_id
+    WHERE x.worker_id = 'inv-1' $$,
+    $$ SELECT 'queue'::varchar, 'failed'::varchar, 'worker-died',
+        'the service ended by signal SEGV', '{"result": "signal", "signal": "SEGV"}'::jsonb,
+        started_at FROM automapost.workers WHERE id = 'inv-1' $$, 'and so does the run');
+SELECT is(automapost.release_process('inv', 'signal SEGV'), 0::bigint, 'once');
+SELECT results_eq($$ SELECT reason, automapost.death_words(reason) FROM unnest(
+    ARRAY['signal KILL', 'core-dump ABRT', 'exit-code 70', 'timeout TERM', 'oom-kill KILL',
+          'watchdog ABRT', 'resources']) reason $$,
+    $$ VALUES ('signal KILL', 'the service ended by signal KILL'),
+        ('core-dump ABRT', 'the service ended by signal ABRT'),
+        ('exit-code 70', 'the service ended with exit status 70'),
+        ('timeout TERM', 'the service was killed at its timeout'),
+        ('oom-kill KILL', 'the service was killed for want of memory'),
+        ('watchdog ABRT', 'the service was killed because it hung'),
+        ('resources', 'the service ended by resources') $$, 'in words');
 SELECT is((SELECT string_agg(id, ' ') FROM automapost.workers WHERE ended_at IS NULL
     AND id LIKE 'inv%'), 'invader', 'nobody else''s');
 
@@ -156,7 +178,22 @@ SELECT isnt(automapost.record_run('queue', 'w4', now() - interval '2 s', 'comple
 SELECT is((x.status, x.metadata, x.worker_id, x.duration_ms >= 2000)::text, ('completed',
     '{"done": 3}'::jsonb, 'w4', true)::text, 'with its counts')
 FROM automapost.job_executions x JOIN automapost.job_definitions d ON d.id = x.job_definition_id
-    AND d.name = 'queue';
+    AND d.name = 'queue'
+WHERE x.worker_id = 'w4';
+
+-- Who stays awake because of whom
+SELECT automapost.release_worker(id, 'finished') FROM automapost.workers WHERE ended_at IS NULL;
+SELECT t.worker('far'), t.worker('near');
+UPDATE automapost.workers SET boot_id = 'elsewhere' WHERE id = 'far';
+SELECT is(automapost.others_at_work('near', '{plain}'), false, 'another host that holds nothing');
+SELECT t.later();
+SELECT automapost.enqueue('plain');
+SELECT t.claim('far', '{plain}');
+SELECT is(automapost.others_at_work('near', '{plain}'), true, 'another host at work');
+SELECT is(automapost.others_at_work('near', '{refresh-token}'), false, 'on other work');
+SELECT is(automapost.others_at_work('far', '{plain}'), false, 'not oneself');
+UPDATE automapost.workers SET boot_id = 'elsewhere' WHERE id = 'near';
+SELECT is(automapost.others_at_work('near', '{plain}'), false, 'nor a worker of this boot');
 
 SELECT * FROM finish();
 ROLLBACK;
