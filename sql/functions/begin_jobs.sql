@@ -39,7 +39,7 @@ BEGIN
         WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i))), 'share') l);
 
     FOR j IN
-        SELECT i AS item, q.id AS job, q.lease, q.status, q.begun, q.cancel_requested_at, q.cancel_requested_by,
+        SELECT i AS item, q AS whole_job, q.id AS job, q.lease, q.status, q.begun, q.cancel_requested_at, q.cancel_requested_by,
             q.limit_key, q.attempts,
             d.id AS delivery, d.state, d.kind, d.begin_number, d.begin_batch, d.job_id, d.request,
             d.first_sent_at, d.due_at AS delivery_due_at, d.late_allowed,
@@ -50,7 +50,7 @@ BEGIN
             p.post_id, p.status AS post_status, p.deleted_at, p.due_at, p.first_comment,
             CASE d.kind WHEN 'post' THEN automapost.post_version(
                 p.content, p.due_at, p.providers, p.auth_provider_ids)
-            ELSE md5(p.first_comment) END AS version
+            ELSE automapost.comment_version(p.first_comment) END AS version
         FROM unnest(items) i
         LEFT JOIN automapost.job_queue q ON q.id = i.id
         LEFT JOIN automapost.job_definitions y ON y.name = q.job_type
@@ -79,10 +79,7 @@ BEGIN
         ELSIF j.cancel_requested_at IS NOT NULL AND j.state = 'pending' THEN
             verdict := 'cancelled';
             detail := 'cancelled by ' || j.cancel_requested_by;
-            PERFORM automapost.cancel_delivery(j.job, j.delivery, 'cancelled', detail);
-            UPDATE automapost.post_deliveries d
-            SET cancelled_by = j.cancel_requested_by, version = COALESCE(j.version, d.version)
-            WHERE d.id = j.delivery;
+            PERFORM automapost.cancel_as_requested(j.whole_job, j.delivery, detail);
         ELSIF j.state = 'unconfirmed' THEN
             -- The same bytes once more, only for the post that they were made for.
             why := CASE

@@ -13,7 +13,9 @@ BEGIN
     IF job.status = 'running' THEN
         UPDATE automapost.job_queue q
         SET cancel_requested_at = COALESCE(q.cancel_requested_at, clock_timestamp()),
-            cancel_requested_by = COALESCE(q.cancel_requested_by, session_user)
+            cancel_requested_by = COALESCE(q.cancel_requested_by, session_user),
+            cancel_version = (SELECT automapost.current_version(p.post_id, p.kind)
+                              FROM automapost.post_deliveries p WHERE p.job_id = q.id)
         WHERE q.id = job.id;
         RETURN QUERY SELECT job.id::text, 'requested'::text;
     ELSIF job.status = 'pending' THEN
@@ -29,9 +31,8 @@ BEGIN
             RETURN;
         END IF;
         -- Only what is edited from now on takes it up again, not what was edited before.
-        PERFORM automapost.finish_delivery(d.id, 'cancelled', NULL, 'cancelled by ' || session_user, (
-            SELECT automapost.post_version(a.content, a.due_at, a.providers, a.auth_provider_ids)
-            FROM automapost.app_posts_by_id(ARRAY[d.post_id]) a WHERE d.kind = 'post'));
+        PERFORM automapost.finish_delivery(d.id, 'cancelled', NULL, 'cancelled by ' || session_user,
+                                           automapost.current_version(d.post_id, d.kind));
         UPDATE automapost.post_deliveries p SET cancelled_by = session_user WHERE p.id = d.id;
         PERFORM automapost.end_job(job.id, 'cancelled', 'cancelled', 'cancelled by ' || session_user);
         RETURN QUERY SELECT job.id::text, 'cancelled'::text;
@@ -39,6 +40,18 @@ BEGIN
         RETURN QUERY SELECT job.id::text, job.status::text;
     END IF;
 END
+$$;
+
+-- A running job whose cancellation was asked for ends: the delivery is cancelled by that person, as
+-- of the post that they saw.
+CREATE OR REPLACE FUNCTION automapost.cancel_as_requested(
+    job automapost.job_queue, p_delivery uuid, p_detail text)
+RETURNS void
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT automapost.cancel_delivery(job.id, p_delivery, 'cancelled', p_detail);
+    UPDATE automapost.post_deliveries d
+    SET cancelled_by = job.cancel_requested_by, version = COALESCE(job.cancel_version, d.version)
+    WHERE d.id = p_delivery AND d.state = 'cancelled'
 $$;
 
 -- The job of an id, or of the beginning of one (4 characters and more) as people type it. P0002

@@ -275,6 +275,6 @@ $$;
 -- Active, and not paused at this moment.
 CREATE OR REPLACE FUNCTION automapost.is_runnable(d automapost.job_definitions)
 RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT d.is_active AND (d.paused_at IS NULL OR COALESCE(d.paused_until, 'infinity') <= clock_timestamp())
-$$;
+LANGUAGE sql STABLE
+RETURN d.is_active AND (d.paused_at IS NULL
+    OR COALESCE(d.paused_until, 'infinity') <= pg_catalog.statement_timestamp());

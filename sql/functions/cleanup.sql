@@ -10,11 +10,14 @@ DECLARE
     ids text[];
     n bigint := 0;
     last_due timestamptz;
+    t timestamptz := clock_timestamp();
+    late_since timestamptz;
 BEGIN
     SELECT * INTO e FROM automapost.engine;
+    late_since := t - e.late_limit;
     FOR d IN
         SELECT p.id, p.job_id, p.version FROM automapost.post_deliveries p
-        WHERE p.state = 'pending' AND p.due_at <= clock_timestamp() - e.late_limit
+        WHERE p.state = 'pending' AND p.due_at <= late_since
             AND NOT p.late_allowed
         ORDER BY p.due_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
     LOOP
@@ -38,8 +41,7 @@ BEGIN
     SELECT array_agg(p.post_id), max(p.due_at) INTO ids, last_due FROM (
         SELECT a.post_id, a.due_at
         FROM automapost.app_due_posts(
-            GREATEST(i.publish_from, LEAST(i.missed_until, clock_timestamp() - interval '8 days')),
-            clock_timestamp() - e.late_limit) a
+            GREATEST(i.publish_from, LEAST(i.missed_until, t - interval '8 days')), late_since) a
         WHERE NOT EXISTS (SELECT FROM automapost.post_deliveries x WHERE x.post_id = a.post_id)
         ORDER BY a.due_at LIMIT p_limit) p;
     IF ids IS NOT NULL THEN
@@ -49,7 +51,7 @@ BEGIN
     END IF;
     UPDATE automapost.installation
     SET missed_until = CASE WHEN cardinality(ids) = p_limit THEN last_due
-                       ELSE clock_timestamp() - e.late_limit END;
+                       ELSE late_since END;
     RETURN n;
 END
 $$;

@@ -53,12 +53,10 @@ BEGIN
         SELECT FROM automapost.post_deliveries d
         WHERE d.job_id = p_job AND d.state IN ('sending', 'unconfirmed')) THEN
         UPDATE automapost.job_queue q SET attempts = COALESCE(p_attempts, q.attempts) WHERE q.id = p_job;
-        PERFORM automapost.cancel_delivery(p_job,
+        PERFORM automapost.cancel_as_requested(job,
             (SELECT d.id FROM automapost.post_deliveries d
              WHERE d.job_id = p_job AND d.state = 'pending'),
-            'cancelled', 'cancelled by ' || job.cancel_requested_by || COALESCE('; last: ' || p_message, ''));
-        UPDATE automapost.post_deliveries d SET cancelled_by = job.cancel_requested_by
-        WHERE d.job_id = p_job AND d.state = 'cancelled';
+            'cancelled by ' || job.cancel_requested_by || COALESCE('; last: ' || p_message, ''));
         RETURN 'cancelled';
     END IF;
 

@@ -1,12 +1,39 @@
+-- Functions of one expression are bound when they are made (RETURN), and so need no search_path: the
+-- planner puts them in the place of their call.
+
 -- A post's version, as far as publishing it goes: its text, its time, its accounts.
 CREATE OR REPLACE FUNCTION automapost.post_version(
     p_content text, p_due_at timestamptz, p_providers text[], p_auth_provider_ids text[])
 RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT md5(concat_ws(E'\x1f', p_content, extract(epoch FROM p_due_at)::text,
-                         array_to_string(p_providers, E'\x1e'),
-                         array_to_string(p_auth_provider_ids, E'\x1e')))
+LANGUAGE sql STABLE
+RETURN pg_catalog.md5(pg_catalog.concat_ws(E'\x1f', p_content, extract(epoch FROM p_due_at)::text,
+    pg_catalog.array_to_string(p_providers, E'\x1e'),
+    pg_catalog.array_to_string(p_auth_provider_ids, E'\x1e')));
+
+-- A first comment's version: its text alone. When and where it appears is its post's business.
+CREATE OR REPLACE FUNCTION automapost.comment_version(p_first_comment text)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.md5(p_first_comment);
+
+-- The version that a delivery of this kind would have now; null where the post is gone.
+CREATE OR REPLACE FUNCTION automapost.current_version(p_post_id text, p_kind text)
+RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE p_kind WHEN 'post' THEN automapost.post_version(
+            p.content, p.due_at, p.providers, p.auth_provider_ids)
+        ELSE automapost.comment_version(p.first_comment) END
+    FROM automapost.app_posts_by_id(ARRAY[p_post_id]) p
 $$;
+
+-- Is a delivery that has ended taken up again, now that this is the version? What the system
+-- cancelled, whenever its reason is gone; what failed, was missed, or was cancelled by a person, only
+-- when it is another than at its end.
+CREATE OR REPLACE FUNCTION automapost.is_reopened(d automapost.post_deliveries, p_version text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN d.state = 'cancelled' AND d.cancelled_by IS NULL
+    OR d.state IN ('failed', 'missed', 'cancelled') AND d.version IS DISTINCT FROM p_version;
 
 -- Which accounts a post goes to. An account named by id that is gone or another member's, and a
 -- platform without an account, are rows too, with the code that says so. A platform named without
@@ -98,8 +125,7 @@ BEGIN
     FROM automapost.post_targets(p_post_ids) t
     WHERE d.post_id = t.post_id AND d.auth_provider_id = t.auth_provider_id AND d.kind = 'post'
         AND t.code IS NULL AND t.due_at > clock_timestamp() - late
-        AND (d.state = 'cancelled' AND d.cancelled_by IS NULL
-            OR d.state IN ('failed', 'missed', 'cancelled') AND d.version IS DISTINCT FROM t.version);
+        AND automapost.is_reopened(d, t.version);
 
     -- What was refused was refused for the tokens of then: a member who reconnected is connected.
     UPDATE automapost.account_state s

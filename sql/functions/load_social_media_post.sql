@@ -53,7 +53,9 @@ BEGIN
             holder.id AS holder,
             p.post_id, p.user_id, p.content, p.first_comment, p.due_at, p.status, p.deleted_at,
             jsonb_array_length(p.media) AS n_media,
-            automapost.post_version(p.content, p.due_at, p.providers, p.auth_provider_ids) AS version,
+            CASE COALESCE(q.payload ->> 'kind', 'post') WHEN 'post' THEN automapost.post_version(
+                p.content, p.due_at, p.providers, p.auth_provider_ids)
+            ELSE automapost.comment_version(p.first_comment) END AS version,
             t.auth_provider_id IS NOT NULL AS chosen,
             a.auth_provider_id, a.user_id AS owner, a.provider, a.remote_id, a.service_url,
             a.access_token, a.refresh_token, a.expires_at,
@@ -160,11 +162,9 @@ BEGIN
             -- Changed since it was collected: late is what begin finds late by the new time, and an
             -- end is one of the text that is tried now, not of the one before.
             UPDATE automapost.post_deliveries d
-            SET due_at = CASE WHEN is_post THEN j.due_at ELSE d.due_at END,
-                version = CASE WHEN is_post THEN j.version ELSE md5(j.first_comment) END
+            SET due_at = CASE WHEN is_post THEN j.due_at ELSE d.due_at END, version = j.version
             WHERE d.id = j.delivery
-                AND (is_post AND (d.due_at, d.version) IS DISTINCT FROM (j.due_at, j.version)
-                    OR NOT is_post AND d.version IS DISTINCT FROM md5(j.first_comment));
+                AND (d.version IS DISTINCT FROM j.version OR is_post AND d.due_at <> j.due_at);
         END IF;
         id := j.job;
         mode := CASE j.state WHEN 'unconfirmed' THEN 'reconcile' ELSE 'run' END;
@@ -176,7 +176,7 @@ BEGIN
                 'id', j.post_id, 'text', CASE WHEN is_post THEN j.content ELSE j.first_comment END,
                 'dueAt', CASE WHEN is_post THEN COALESCE(j.due_at, j.delivery_due_at) ELSE j.delivery_due_at END,
                 'media', j.n_media,
-                'version', CASE WHEN is_post THEN j.version ELSE md5(j.first_comment) END),
+                'version', j.version),
             'account', jsonb_build_object(
                 'id', j.auth_provider_id, 'provider', j.provider, 'remoteId', j.remote_id,
                 'serviceUrl', j.service_url, 'accessToken', j.access_token,

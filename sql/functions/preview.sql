@@ -5,12 +5,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
     SELECT format('post %s, due %s, to %s account %s%s', t.post_id, t.due_at, t.provider,
                   t.auth_provider_id, ': ' || COALESCE(
                       t.code, CASE WHEN d.state <> 'pending' THEN 'the delivery is ' || d.state END,
-                      CASE WHEN t.due_at <= clock_timestamp() - e.late_limit THEN 'missed-late' END))
+                      CASE WHEN t.due_at <= statement_timestamp() - e.late_limit THEN 'missed-late' END))
     FROM automapost.engine e, automapost.installation i,
         LATERAL (SELECT array_agg(p.post_id) AS ids FROM (
             SELECT a.post_id FROM automapost.app_due_posts(
-                GREATEST(clock_timestamp() - e.late_limit - interval '1 hour', i.publish_from),
-                clock_timestamp()) a
+                GREATEST(statement_timestamp() - e.late_limit - interval '1 hour', i.publish_from),
+                statement_timestamp()) a
             ORDER BY a.due_at, a.post_id LIMIT p_limit) p) due,
         LATERAL automapost.post_targets(due.ids) t
     LEFT JOIN automapost.post_deliveries d ON d.post_id = t.post_id
@@ -19,19 +19,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
     UNION ALL
     SELECT format('%s due jobs of type %s', count(*), q.job_type)
     FROM automapost.job_queue q
-    WHERE q.status = 'pending' AND q.scheduled_for <= clock_timestamp() AND q.job_type = ANY (p_types)
+    WHERE q.status = 'pending' AND q.scheduled_for <= statement_timestamp() AND q.job_type = ANY (p_types)
     GROUP BY q.job_type
     UNION ALL
     SELECT format('%s on %s has had no beat since %s, with %s jobs', w.service, w.host, w.last_beat,
                   (SELECT count(*) FROM automapost.job_queue q
                    WHERE q.locked_by = w.id AND q.status = 'running'))
     FROM automapost.workers w, automapost.engine e
-    WHERE w.ended_at IS NULL AND w.last_beat < clock_timestamp() - e.lapse
+    WHERE w.ended_at IS NULL AND w.last_beat < statement_timestamp() - e.lapse
     UNION ALL
     SELECT format('delivery %s, due %s, is too late', d.id, d.due_at)
     FROM (SELECT d.id, d.due_at FROM automapost.post_deliveries d, automapost.engine e
           WHERE p_service = 'cleanup' AND d.state = 'pending' AND NOT d.late_allowed
-              AND d.due_at <= clock_timestamp() - e.late_limit LIMIT p_limit) d
+              AND d.due_at <= statement_timestamp() - e.late_limit LIMIT p_limit) d
 $$;
 
 -- Due jobs whose type has no definition any more: each try ends the same, so that nobody waits for

@@ -53,7 +53,8 @@ BEGIN
     UPDATE automapost.job_queue q
     SET status = 'pending', attempts = 0, scheduled_for = clock_timestamp(), finished_at = NULL,
         error_class = NULL, error_code = NULL, error_message = NULL, result = NULL,
-        cancel_requested_at = NULL, cancel_requested_by = NULL, first_limited_at = NULL,
+        cancel_requested_at = NULL, cancel_requested_by = NULL, cancel_version = NULL,
+        first_limited_at = NULL,
         updated_at = clock_timestamp()
     WHERE q.id = job.id;
     RETURN QUERY SELECT job.id::text, job.status::text;

@@ -243,8 +243,7 @@ BEGIN
         RETURN;
     WHEN 'unsent' THEN
         UPDATE automapost.job_queue q SET attempts = q.attempts - cost WHERE q.id = job.id;
-        PERFORM automapost.cancel_delivery(job.id, d.id, 'cancelled', 'cancelled by ' || job.cancel_requested_by);
-        UPDATE automapost.post_deliveries p SET cancelled_by = job.cancel_requested_by WHERE p.id = d.id;
+        PERFORM automapost.cancel_as_requested(job, d.id, 'cancelled by ' || job.cancel_requested_by);
         RETURN;
     WHEN 'unclear' THEN
         IF d.first_sent_at < t - e.reconcile_limit THEN

@@ -255,6 +255,17 @@ COMMENTS = """
   sending | emptied | text, comment | sent
   sending | deleted | text, comment | sent
   sending | removed | text, comment | sent
+  failed  | edited  | text, new     | sent
+  failed  | emptied | text          | failed
+  failed  | deleted | text          | failed
+  failed  | removed | text          | failed
+  failed  | drafted | text          | failed
+  failed  | moved   | text          | failed
+  failed  | reworded | text         | failed
+  missed  | edited  | text          | missed
+  person  | edited  | text, new     | sent
+  person  | moved   | text          | cancelled
+  emptied | edited  | text, new     | sent
 """
 
 
@@ -272,12 +283,14 @@ def test_comment(world, webhooks, moment, change, got, state):
     elif moment == "prepare":
         process = world.tick(stop_point="prepare:2")    # the post's own comes first
         process.wait_stopped()
-    else:
+    elif moment == "sending":
         hang = fake.fault(p.is_comment, "hang-before")
         process = world.tick()
         assert hang.reached.wait(20)
-    expected = {"pending": "pending", "prepare": "pending", "sending": "sending"}[moment]
-    assert p.delivery(world, post, kind="comment").state == expected
+    else:
+        end_comment(world, fake, post, moment)
+    expected = {"prepare": "pending", "person": "cancelled", "emptied": "cancelled"}
+    assert p.delivery(world, post, kind="comment").state == expected.get(moment, moment)
 
     if change == "removed":
         p.hard_delete(world, post)
@@ -288,12 +301,13 @@ def test_comment(world, webhooks, moment, change, got, state):
             "deleted": {"deletedAt": w.utc_now()},
             "drafted": {"status": "DRAFT"},
             "moved": {"scheduledTo": w.utc_now() + timedelta(days=1)},
+            "reworded": {"content": "text, said better"},
         }[change])
 
     if moment == "pending":
         world.rows("SELECT * FROM automapost.resume(%s)",
                    (f"provider:webhook:{post.accounts[0].id}",))
-    else:
+    elif moment in ("prepare", "sending"):
         if moment == "sending":
             hang.release()
         else:
@@ -304,6 +318,29 @@ def test_comment(world, webhooks, moment, change, got, state):
     assert p.delivery(world, post, kind="comment").state == state
     assert p.delivery(world, post).state == "sent"
     assert p.publication(world, post) == "sent"
+
+
+def end_comment(world, fake, post, moment) -> None:
+    """The post is out, and its comment ends without being sent."""
+    if moment == "failed":
+        fake.fault(p.is_comment, "answer", status=400)
+        world.settle_down()
+        return
+    fake.fault(p.is_comment, "answer", status=429, headers={"retry-after": "600"})
+    world.run()
+    if moment == "missed":      # two hours and a half pass
+        world.rows("UPDATE automapost.post_deliveries SET due_at = due_at - interval '2.5 h',"
+                   " sent_at = sent_at - interval '2.5 h'")
+        world.run("cleanup")
+    elif moment == "person":
+        world.rows("SELECT automapost.cancel(job_id::text) FROM automapost.post_deliveries"
+                   " WHERE kind = 'comment'")
+    else:
+        p.update(world, post, firstComment="")
+    world.rows("SELECT * FROM automapost.resume(%s)",
+               (f"provider:webhook:{post.accounts[0].id}",))
+    if moment == "emptied":
+        world.settle_down()
 
 
 def test_a_comment_that_fails_harms_no_post(world, webhooks):
@@ -365,3 +402,15 @@ def test_what_fails_as_edited_fails_once(world, webhooks):
     jobs = world.value("SELECT count(*) FROM automapost.job_queue WHERE payload ->> 'postId' = %s",
                        (case.post.id,))
     assert jobs == 1
+
+
+@pytest.mark.parametrize("moment", ["failed", "missed", "held", "cancelled"])
+def test_what_only_a_change_moves_starts_no_worker(world, webhooks, moment):
+    """It is due and scheduled for hours to come; a tick looks, and that is all."""
+    case = Case(world, webhooks, moment)
+    case.go_on()
+    world.settle_down()
+    world.rows("DELETE FROM automapost.workers")
+    process = world.run(env={"AUTOMAPOST_LOG_LEVEL": "debug"})
+    assert "Nothing to do" in process.stderr
+    assert world.value("SELECT count(*) FROM automapost.workers") == 0

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- collect: which posts, page by page, and what it makes good.
 BEGIN;
-SELECT plan(16);
+SELECT plan(21);
 SELECT t.member(1), t.account(1, 1, 'webhook');
 
 SELECT is((posts, jobs, next_cursor)::text, '(0,0,)', 'nothing due')
     FROM automapost.collect_social_media_post(NULL, 10);
-SELECT t.post(10, 1, '{1}', now() + interval '1 s'), t.post(11, 1, '{1}', status => 'DRAFT'),
+SELECT t.post(10, 1, '{1}', now() + interval '1 h'), t.post(11, 1, '{1}', status => 'DRAFT'),
     t.post(12, 1, '{1}', status => 'PENDING_APPROVAL'),
     t.post(13, 1, '{1}', status => 'SENT'), t.post(14, 1, '{1}', NULL), t.post(15, 1, '{1}',
         now() - interval '3 h 1 s');
@@ -73,6 +73,37 @@ SELECT is((SELECT jobs FROM automapost.collect_social_media_post(NULL, 100)), 0:
     'scheduled again, it is not sent again');
 SELECT is((SELECT status::text FROM posts WHERE id = t.id(30)::uuid), 'SENT',
     'and the application hears so');
+
+-- One at a time: nobody waits behind those that are held, nor behind those that are refused
+SELECT t.later();
+CREATE FUNCTION pg_temp.sent(n bigint) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO automapost.post_deliveries
+        (post_id, auth_provider_id, kind, user_id, provider, due_at, state, sent_at)
+    SELECT t.post(n, 1, '{1}', now() - interval '1 d'), t.id(1), 'post', t.id(1), 'webhook', now(),
+        'sent', now()
+$$;
+SELECT pg_temp.sent(n) FROM generate_series(40, 45) n;
+INSERT INTO automapost.post_deliveries
+    (post_id, auth_provider_id, kind, user_id, provider, due_at, state)
+SELECT t.id(n), 'other', 'post', t.id(1), 'webhook', now(), 'held' FROM generate_series(40, 43) n;
+SELECT is(automapost.unapplied_posts(10), ARRAY[t.id(44), t.id(45)],
+    'what is sent beside held has nothing to tell');
+CREATE FUNCTION pg_temp.refuse_one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.id::text = t.id(44) THEN RAISE 'the application says no'; END IF; RETURN NEW; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse_one();
+SELECT automapost.collect_social_media_post(NULL, 1);
+SELECT is(automapost.unapplied_posts(10), ARRAY[t.id(45), t.id(44)],
+    'what was refused goes behind the others');
+SELECT automapost.collect_social_media_post(NULL, 1);
+SELECT is((SELECT string_agg(status::text, ' ' ORDER BY id) FROM posts
+    WHERE id IN (t.id(44)::uuid, t.id(45)::uuid)), 'SCHEDULED SENT', 'and keeps none of them waiting');
+UPDATE automapost.post_deliveries SET state = 'failed', finished_at = now()
+WHERE auth_provider_id = 'other';
+SELECT is(automapost.unapplied_posts(10), ARRAY[t.id(40), t.id(41), t.id(42), t.id(43), t.id(44)],
+    'resolved, they are told');
+UPDATE posts SET "scheduledTo" = now() + interval '1 d' WHERE id = t.id(41)::uuid;
+SELECT is(automapost.unapplied_posts(10), ARRAY[t.id(40), t.id(42), t.id(43), t.id(44)],
+    'but not of one that comes again at a new time');
 
 SELECT * FROM finish();
 ROLLBACK;
