@@ -29,7 +29,7 @@ END $$;
 -- Order
 SELECT pg_temp.plain(1, 5, now() - interval '2 min'), pg_temp.plain(2, 9, now() - interval '1 min'),
     pg_temp.plain(3, 5, now() - interval '3 min'), pg_temp.plain(4, 9, now() + interval '1 min'),
-    pg_temp.plain(5, 0, now() - interval '1 h'), pg_temp.plain(6, 1000, now() + interval '1 s'),
+    pg_temp.plain(5, 0, now() - interval '1 h'), pg_temp.plain(6, 1000, now() + interval '1 h'),
     pg_temp.plain(7, 5, now() - interval '2 min');
 SELECT t.change($$ UPDATE automapost.job_queue SET created_at = now() - interval '1 s'
     WHERE payload ->> 'n' = '7' $$);

@@ -43,7 +43,7 @@ SELECT is(pg_temp.work(types => '{}'), true, 'a lapsed worker is work for anybod
 SELECT automapost.rescue_lapsed();
 SELECT is(pg_temp.work(types => '{}'), false, 'until somebody has rescued');
 
-SELECT t.member(1), t.account(1, 1, 'webhook'), t.post(1, 1, '{1}', now() + interval '1 s');
+SELECT t.member(1), t.account(1, 1, 'webhook'), t.post(1, 1, '{1}', now() + interval '1 h');
 SELECT is(pg_temp.work('social-media', '{social-media-post}'), false,
     'a post that is not due is no work');
 UPDATE posts SET "scheduledTo" = now() - interval '1 s';
