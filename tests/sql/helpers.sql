@@ -121,15 +121,19 @@ RETURNS text[] LANGUAGE sql AS $$
     SELECT COALESCE(array_agg(g.id ORDER BY g.lease), '{}') FROM given g
 $$;
 
--- Begins a claimed job with what its load gave. The verdict.
+-- Begins a claimed job with what its load gave, by a worker that beats, however slow the machine: its
+-- last beat is so old. The verdict.
 CREATE FUNCTION t.begin(job text, batch text DEFAULT gen_random_uuid()::text,
-                        way text DEFAULT 'read', body text DEFAULT 'the body')
+                        way text DEFAULT 'read', body text DEFAULT 'the body',
+                        beat_age interval DEFAULT '0')
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     c t.claims;
     b record;
 BEGIN
     SELECT * INTO c FROM t.claims x WHERE x.id = job;
+    PERFORM t.change(format('UPDATE automapost.workers SET last_beat = clock_timestamp() - interval %L
+        WHERE id = %L AND ended_at IS NULL', beat_age, c.worker));
     SELECT * INTO b FROM automapost.begin_jobs(c.worker, batch, jsonb_build_array(
         jsonb_build_object('id', c.id, 'lease', c.lease,
             'version', c.input #>> '{post,version}', 'handle', 'handle-' || c.lease, 'way', way,
