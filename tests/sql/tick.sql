@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- tick(): may a service run, and is there anything to do?
 BEGIN;
-SELECT plan(42);
+SELECT plan(40);
 
 CREATE FUNCTION pg_temp.work(service text DEFAULT 'queue',
     types text[] DEFAULT '{plain}') RETURNS boolean LANGUAGE sql AS $$
@@ -72,7 +72,6 @@ DELETE FROM posts;
 UPDATE automapost.installation SET publish_from = now() - interval '60 days';
 SELECT t.worker('w2');
 SELECT t.publishing(2), t.claim('w2', '{social-media-post}');
-SELECT is(pg_temp.publishes(), false, 'a post that another worker is at');
 SELECT t.begin(t.job_of(2));
 SELECT t.settle(t.job_of(2), 'retry', '{"class": "transient", "message": "no connection"}');
 SELECT t.later();
@@ -116,9 +115,8 @@ UPDATE posts SET "firstComment" = 'said later' WHERE id = t.id(5)::uuid;
 SELECT is(pg_temp.publishes(), true, 'its first comment is, as long as it was not started');
 SELECT t.collect();
 SELECT t.claim('w2', '{social-media-post}'), t.begin(t.job_of(5, 'comment'));
-SELECT is(pg_temp.publishes(), false, 'now it was');
 SELECT t.settle(t.job_of(5, 'comment'), 'failed', '{"class": "permanent", "code": "rejected"}');
-SELECT is(pg_temp.publishes(), false, 'a comment that failed');
+SELECT is(pg_temp.publishes(), false, 'it was started, and failed');
 UPDATE posts SET "firstComment" = 'said otherwise' WHERE id = t.id(5)::uuid;
 SELECT is(pg_temp.publishes(), true, 'until it is edited');
 SELECT t.collect(), t.later();
