@@ -117,7 +117,7 @@ def report(bench: str, metric: str, against: str, ours: list, theirs: list, unit
                       "theirs": round(b, 3), "unit": unit, "ratio": round(a / b, 4),
                       "runs": len(ours)}), flush=True)
     spread = f"{min(ours):.1f}-{max(ours):.1f} / {min(theirs):.1f}-{max(theirs):.1f}"
-    ratio = f"{a / b:.1f} x more" if a >= b else f"1/{b / a:.1f}"
+    ratio = f"{a / b:.1f} x more" if a >= b else f"1/{b / a:.1f}" if a else "nothing"
     print(f"{bench:<8} {metric:<6} {against:<8} ours {a:>10.2f} {unit:<5} theirs {b:>10.2f} {unit:<5}"
           f" {ratio:>12}   [{spread}]", file=sys.stderr, flush=True)
 
