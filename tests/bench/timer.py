@@ -33,6 +33,7 @@ import {{ appendFileSync }} from 'node:fs';
 process.on('exit', () =>
     appendFileSync('{times}', `${{Date.now() - performance.timeOrigin}}\\n`));
 await import('/mnt/node/plan-worker.mjs');
+process.exit(0);    // as the plan's does: the channel to PM2 would keep it
 """
 PM2_UNIT = """\
 [Service]
