@@ -165,7 +165,7 @@ static int take_line(Cursor *c, Dotenv *d) {
         }
         c->p++;
         skip_blanks(c);
-        quote = c->p < c->end ? *c->p : '\0';
+        quote = (char) (c->p < c->end ? *c->p : '\0');
         if (quote == '\'' || quote == '"' || quote == '`')
                 quoted = take_quoted(c, &text, &n);
         if (!quoted)

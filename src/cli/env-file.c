@@ -2,6 +2,7 @@
 
 #include "cli/env-file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,19 +86,21 @@ int env_file_get(const char *path, const char *name, char **ret, Error *ret_erro
         _cleanup_(env_closep) FILE *f = NULL;
         _cleanup_(erase_and_freep) char *found = NULL, *line = NULL;
         size_t allocated = 0, number = 0;
-        char *n, *value;
+        char *n = NULL, *value = NULL;
         int r;
 
         r = open_file(path, &f, ret_error);
         if (r < 0)
                 return r;
-        while (f && (r = next(f, path, &line, &allocated, &number, &n, &value, ret_error)) > 0)
-                if (streq(n, name)) {
-                        erase_and_freep(&found);
-                        found = strdup(value);
-                        if (!found)
-                                return error_oom(ret_error);
-                }
+        while (f && (r = next(f, path, &line, &allocated, &number, &n, &value, ret_error)) > 0) {
+                assert(n && value);
+                if (!streq(n, name))
+                        continue;
+                erase_and_freep(&found);
+                found = strdup(value);
+                if (!found)
+                        return error_oom(ret_error);
+        }
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(found);

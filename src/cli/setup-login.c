@@ -204,6 +204,26 @@ int setup_find_login(Setup *s, Error *ret_error) {
         return r != 0 ? MIN(r, 0) : choose_password(s, with_host, ret_error);
 }
 
+/* 1: the login comes in, and to the same server: what listens on this machine's socket may be
+ * another one than what TCP leads to. 0: it does not. */
+static int connect_as_services(Setup *s, Error *ret_error) {
+        _cleanup_(json_unrefp) JsonObject *seen = NULL;
+        _cleanup_(db_freep) Db *db = NULL;
+        int r;
+
+        r = db_connect(s->login_url, SETUP_NAME, CLI_TIMEOUT, &db, ret_error);
+        if (r >= 0)
+                r = setup_survey(s, db, &seen, ret_error);
+        if (r >= 0 && !setup_same_database(s->survey, seen))
+                r = error_setf(ret_error, ERROR_CONFIG, -EXDEV, "server",
+                               "that is another server than %s of %s leads to", s->url_name,
+                               s->env_path);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        s->service = TAKE_PTR(db);
+        return 1;
+}
+
 int setup_try_login(Setup *s, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
         _cleanup_free_ char *with_host = NULL;
@@ -211,8 +231,10 @@ int setup_try_login(Setup *s, Error *ret_error) {
 
         if (s->service)
                 return 1;
-        r = db_connect(s->login_url, SETUP_NAME, CLI_TIMEOUT, &s->service, &error);
-        if (r >= 0)
+        r = connect_as_services(s, &error);
+        if (r < 0)
+                return error_oom(ret_error);
+        if (r > 0)
                 return 1;
         if (s->login_by_peer && error.class == ERROR_CONFIG) {
                 with_host = strjoinf(SETUP_USER "-%s", s->host);
@@ -222,7 +244,7 @@ int setup_try_login(Setup *s, Error *ret_error) {
                 r = look_at_logins(s, with_host, ret_error);
                 return r < 0 ? r : choose_password(s, with_host, ret_error);
         }
-        return error_setf(ret_error, error.class, r, error.code,
+        return error_setf(ret_error, error.class, error.r, error.code,
                           "the services cannot log in as \"%s\": %s\n"
                           "HINT: pg_hba.conf of the server must let that role into the database; "
                           "a pooler must know it too. Then run this again",

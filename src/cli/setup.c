@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 void setup_done(Setup *s) {
+        erase_and_freep(&s->admin_url);
         free(s->catch_up);
         free(s->env_path);
         erase_and_freep(&s->url);
@@ -261,6 +262,19 @@ static int check_options(Cli *c, Setup *s) {
         return catch_up ? cli_parse_time(c, "--catch-up", catch_up, true, &s->catch_up) : 0;
 }
 
+/* Out of the list of processes, where everybody could read a password in it. */
+static int take_admin_url(Setup *s) {
+        const char *given = cli_option(s->c, "admin-url");
+
+        if (!given)
+                return 0;
+        s->admin_url = strdup(given);
+        if (!s->admin_url)
+                return -ENOMEM;
+        memset((char *) (uintptr_t) given, 'x', strlen(given));
+        return 0;
+}
+
 static int setup_run(Cli *c, Error *ret_error) {
         _cleanup_(setup_done) Setup s = {
                 .c = c,
@@ -269,12 +283,11 @@ static int setup_run(Cli *c, Error *ret_error) {
                 .publish = cli_flag(c, "publish"),
                 .adopt = cli_flag(c, "adopt"),
                 .join = cli_option(c, "join"),
-                .admin_url = cli_option(c, "admin-url"),
                 .report = json_object_new_object(),
         };
         int r;
 
-        if (!s.report)
+        if (!s.report || take_admin_url(&s) < 0)
                 return error_oom(ret_error);
         r = check_options(c, &s);
         if (r != 0)

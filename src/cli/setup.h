@@ -26,7 +26,8 @@
 typedef struct Setup {
         Cli *c;
         bool dry_run, single_role, publish, adopt;
-        const char *admin_url, *join;
+        const char *join;
+        char *admin_url;
         char *catch_up; /* ISO 8601, or NULL */
 
         /* setup-application.c */

@@ -186,12 +186,9 @@ class Machine:
 
     def _make_etc(self) -> None:
         self.etc.mkdir()
-        for name in ("nsswitch.conf", "hosts", "localtime", "ssl", "ld.so.cache"):
-            source = Path("/etc") / name
-            if source.is_dir():
-                shutil.copytree(source, self.etc / name, symlinks=True)
-            elif source.exists():
-                shutil.copy2(source, self.etc / name)
+        for name in ("nsswitch.conf", "hosts", "localtime", "ld.so.cache"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy2(Path("/etc") / name, self.etc / name)
         passwd = users()
         for name in PEOPLE:
             passwd = re.sub(rf"(?m)^({name}:.*):/nonexistent:", rf"\1:{self.home(name)}:", passwd)
