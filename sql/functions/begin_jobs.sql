@@ -2,8 +2,10 @@
 -- and nothing is recorded as begun by a worker that may have been given up. p_items: an array of
 -- {"id", "lease", "version", "handle", "way", "request": {…}}. Verdicts: go (send exactly these
 -- bytes), again (put back whole: it was edited, or somebody is changing it), paused, cancelled,
--- late, held, lost (the lease is no longer this worker's). Asking again with the same batch gives
--- the same go.
+-- late, held, lost (the lease is no longer this worker's), stale (nothing was looked at: the beat is
+-- old, or meet_host() has something to say). Asking again with the same batch gives the same go. To
+-- a worker that names its machine comes one row more, without id: mark, with what is to be in the
+-- machine's state folder before the first byte leaves.
 CREATE OR REPLACE FUNCTION automapost.begin_jobs(p_worker text, p_batch text, p_items jsonb)
 RETURNS TABLE (id text, verdict text, begin_number bigint, detail text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -25,6 +27,10 @@ BEGIN
     IF w.last_beat < clock_timestamp() - e.self_fence THEN
         RETURN QUERY SELECT i ->> 'id', 'stale'::text, NULL::bigint,
             'the last beat is older than ' || e.self_fence FROM jsonb_array_elements(p_items) i;
+        RETURN;
+    ELSIF NOT automapost.may_begin(w) THEN
+        RETURN QUERY SELECT i ->> 'id', 'stale'::text, NULL::bigint, 'meet_host() says why'
+            FROM jsonb_array_elements(p_items) i;
         RETURN;
     END IF;
 
@@ -148,5 +154,12 @@ BEGIN
     UPDATE automapost.limit_keys k SET last_begun = clock_timestamp()
     WHERE k.key = ANY (ARRAY(SELECT q.limit_key FROM automapost.job_queue q
                              WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g))));
+    IF w.machine IS NOT NULL THEN
+        UPDATE automapost.hosts h SET begins = h.begins + 1, begun_at = t
+        WHERE h.machine = w.machine AND cardinality(go) > 0;
+        RETURN QUERY SELECT NULL::text, 'mark'::text, h.begins,
+                to_char(h.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+            FROM automapost.hosts h WHERE h.machine = w.machine AND h.begun_at IS NOT NULL;
+    END IF;
 END
 $$;

@@ -55,19 +55,28 @@ $$;
 -- nothing. Passed over: types paused or at their concurrency limit, keys that run, providers and
 -- accounts that are limited or have key_limit running, and accounts that are behind and must pace
 -- themselves. p_batch is the client's: asking again with the same one, after an answer that was
--- lost, returns what that claim took.
+-- lost, returns what that claim took. AM003: this database is a copy.
 CREATE OR REPLACE FUNCTION automapost.take_jobs(
     p_worker text, p_batch text, p_types text[], p_n bigint, p_handler text,
     p_again boolean DEFAULT false)
 RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    here automapost.installation_now;
     e automapost.engine;
     chosen uuid[];
     candidates uuid[];
     claimed uuid[];
 BEGIN
     PERFORM automapost.lock_worker(p_worker);
+    SELECT * INTO here FROM automapost.installation_now;
+    IF here.state = 'copy' THEN
+        RAISE EXCEPTION 'this database is a copy: %', here.differs USING ERRCODE = 'AM003',
+            HINT = 'If it is the installation now, and nothing else publishes for it: sudo '
+                'automapost setup --adopt';
+    ELSIF here.state IN ('moved', 'comparing') THEN
+        RETURN '{}'; -- until its hosts know what they sent
+    END IF;
     SELECT * INTO e FROM automapost.engine;
 
     SELECT array_agg(q.id) INTO claimed FROM automapost.job_queue q

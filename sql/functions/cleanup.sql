@@ -88,6 +88,7 @@ BEGIN
         LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS n = ROW_COUNT;
     total := total + n;
+    DELETE FROM automapost.hosts h WHERE NOT h.admitted AND h.refused_at < t - interval '1 day';
     DELETE FROM automapost.rate_limits l WHERE l.until < t - interval '1 day';
     -- A delivery goes when its post is past every window in which it could be looked at again.
     DELETE FROM automapost.post_deliveries WHERE id IN (

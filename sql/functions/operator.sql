@@ -185,6 +185,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET T
         'id', d.id, 'job_id', d.job_id, 'post_id', d.post_id, 'kind', d.kind, 'provider', d.provider,
         'auth_provider_id', d.auth_provider_id, 'account', a.remote_id, 'due_at', d.due_at,
         'begun_at', d.begun_at, 'held_at', d.updated_at, 'detail', d.detail,
+        'restored', d.in_doubt,
         'text', left(CASE d.kind WHEN 'post' THEN p.content ELSE p.first_comment END, 200))
     FROM automapost.post_deliveries d
     LEFT JOIN LATERAL automapost.app_posts_by_id(ARRAY[d.post_id]) p ON true
@@ -244,7 +245,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET T
         ('long_run', 'a job that runs longer shows as running'),
         ('keep_completed', 'completed and cancelled jobs are kept so long'),
         ('keep_failed', 'failed jobs and deliveries are kept so long'),
-        ('slot_grace', 'a service that does not run for so long has its work done by the queue''s')
+        ('slot_grace', 'a service that does not run for so long has its work done by the queue''s'),
+        ('compare_wait', 'after a failover or restore, hosts have so long to say what they sent'),
+        ('seen_every', 'a host that finds nothing to do is noted so often')
     ) h (name, help) ON h.name = v.key
     ORDER BY c.attnum
 $$;

@@ -26,21 +26,63 @@ BEGIN
             HINT = '"automapost held" lists those that wait for a person.';
     END IF;
 
-    IF resolve_delivery.outcome = 'sent' THEN
+    PERFORM automapost.resolve_each(ARRAY[d.id], resolve_delivery.outcome, resolve_delivery.url);
+    RETURN QUERY SELECT p.id::text, p.state FROM automapost.post_deliveries p WHERE p.id = d.id;
+END
+$$;
+
+-- The same for all that are held because the database was put back in time, or for those that were
+-- due until a time, or on one platform: a person has looked from when on nothing is there.
+CREATE OR REPLACE FUNCTION automapost.resolve_restored(
+    outcome text, until timestamptz DEFAULT NULL, provider text DEFAULT NULL)
+RETURNS TABLE (deliveries bigint, posts bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[];
+BEGIN
+    IF resolve_restored.outcome IS NULL OR resolve_restored.outcome NOT IN ('sent', 'not-sent') THEN
+        RAISE EXCEPTION 'outcome must be sent or not-sent, not "%"',
+            COALESCE(resolve_restored.outcome, 'null') USING ERRCODE = '22023';
+    END IF;
+    WITH doubtful AS (
+        SELECT d.id, d.post_id FROM automapost.post_deliveries d
+        WHERE d.in_doubt AND d.state = 'held'
+            AND d.due_at <= COALESCE(resolve_restored.until, 'infinity')
+            AND d.provider = COALESCE(resolve_restored.provider, d.provider)
+        ORDER BY d.id FOR NO KEY UPDATE
+    )
+    SELECT COALESCE(array_agg(d.id), '{}'), count(*), count(DISTINCT d.post_id)
+    INTO ids, deliveries, posts FROM doubtful d;
+    PERFORM automapost.resolve_each(ids, resolve_restored.outcome, NULL);
+    RETURN NEXT;
+END
+$$;
+
+-- Held deliveries, locked by the caller.
+CREATE OR REPLACE FUNCTION automapost.resolve_each(p_deliveries uuid[], p_outcome text, p_url text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    posts text[] := ARRAY(SELECT DISTINCT p.post_id FROM automapost.post_deliveries p
+                          WHERE p.id = ANY (p_deliveries));
+BEGIN
+    IF p_outcome = 'sent' THEN
         UPDATE automapost.post_deliveries p
-        SET state = 'sent', url = resolve_delivery.url, sent_at = COALESCE(p.begun_at, clock_timestamp()),
-            code = NULL, detail = 'confirmed by ' || session_user, finished_at = clock_timestamp(),
-            updated_at = clock_timestamp()
-        WHERE p.id = d.id;
-        PERFORM automapost.apply_each(ARRAY[d.post_id]);
+        SET state = 'sent', url = p_url,
+            sent_at = COALESCE(p.begun_at, CASE WHEN p.in_doubt THEN p.due_at END, clock_timestamp()),
+            code = NULL, detail = 'confirmed by ' || session_user, in_doubt = false,
+            finished_at = clock_timestamp(), updated_at = clock_timestamp()
+        WHERE p.id = ANY (p_deliveries);
+        PERFORM automapost.apply_each(posts);
     ELSE
         UPDATE automapost.post_deliveries p
         SET state = 'pending', code = NULL, detail = 'not sent, says ' || session_user, job_id = NULL,
-            retry_at = NULL, finished_at = NULL, absent_at = NULL, updated_at = clock_timestamp()
-        WHERE p.id = d.id;
-        PERFORM automapost.ensure_deliveries(ARRAY[d.post_id]);
+            in_doubt = false, retry_at = NULL, finished_at = NULL, absent_at = NULL,
+            updated_at = clock_timestamp()
+        WHERE p.id = ANY (p_deliveries);
+        PERFORM automapost.ensure_deliveries(posts);
     END IF;
-    RETURN QUERY SELECT p.id::text, p.state FROM automapost.post_deliveries p WHERE p.id = d.id;
 END
 $$;
 

@@ -41,11 +41,11 @@ BEGIN
         receipt = i.receipt -> 'extra',
         sent_at = COALESCE((i.receipt ->> 'sentAt')::timestamptz, d.begun_at, clock_timestamp()),
         code = NULL, detail = NULL, retry_at = NULL, request = NULL, lease = NULL,
+        begin_number = GREATEST(d.begin_number, i.begin_number),
         finished_at = clock_timestamp(), updated_at = clock_timestamp()
     FROM unnest(items) i
-    -- Found by reading, it has no begin of its own.
-    WHERE i.receipt IS NOT NULL AND d.id = i.delivery_id AND d.state <> 'sent'
-        AND (i.begin_number IS NULL OR d.begin_number >= i.begin_number);
+    -- Also of a begin that this database does not know: it was put back since.
+    WHERE i.receipt IS NOT NULL AND d.id = i.delivery_id AND d.state <> 'sent';
 
     -- Sent, and the lease holds: nearly all, and these in one statement each.
     WITH plain AS (
@@ -265,6 +265,11 @@ BEGIN
         PERFORM automapost.put_back_job(job.id, due, item.class, item.code, said);
         RETURN;
     WHEN 'absent' THEN
+        IF d.in_doubt THEN
+            PERFORM automapost.hold_delivery(job.id, d.id, 'what was sent first is not there, but '
+                'the database was put back since, and it may have been sent anew');
+            RETURN;
+        END IF;
         PERFORM automapost.put_back_job(job.id, t, item.class, item.code, 'proven absent: it is sent anew');
         RETURN;
     WHEN 'put-back' THEN

@@ -184,6 +184,28 @@ BEGIN
             ARRAY['automapost', 'migrate'], NULL::text, '{}'::jsonb
         WHERE app_error IS NOT NULL
 
+        UNION ALL -- which server, which hosts
+        SELECT 'copy', NULL, NULL, NULL, 'this database is a copy, and nothing is published from '
+            'it: ' || n.differs, ARRAY['automapost', 'setup', '--adopt'], NULL,
+            jsonb_build_object('installation', n.id)
+        FROM automapost.installation_now n WHERE n.state = 'copy'
+        UNION ALL
+        SELECT 'comparing', n.compare_since, count(DISTINCT p.post_id), count(DISTINCT p.user_id),
+            'nothing is sent for ' || automapost.span(e.compare_wait) || ' at most: the database is '
+                'another than before, and not every host has said what it sent last', NULL,
+            'social-media', jsonb_build_object('reason', n.compare_reason, 'hosts', (
+                SELECT jsonb_agg(w.name ORDER BY w.name) FROM automapost.awaited_hosts() w))
+        FROM automapost.installation_now n LEFT JOIN publication p ON true
+        WHERE n.state = 'comparing' GROUP BY n.id, n.compare_since, n.compare_reason
+        UNION ALL
+        SELECT 'host-refused', h.refused_at, NULL, NULL, h.name || CASE WHEN h.admitted
+                THEN ' has a clone: another machine with its machine-id wants to publish too'
+                ELSE ' wants to publish and is no host of this installation' END,
+            CASE WHEN NOT h.admitted THEN
+                ARRAY['automapost', 'setup', '--join', i.id::text] END, NULL,
+            jsonb_build_object('host', h.name, 'installation', i.id)
+        FROM automapost.hosts h, automapost.installation i WHERE h.refused_at > t - interval '1 hour'
+
         UNION ALL -- paused, and posts are due
         SELECT 'publishing-paused', COALESCE(s.paused_at, s.updated_at),
             count(DISTINCT p.post_id), count(DISTINCT p.user_id), s.what,
@@ -262,11 +284,18 @@ BEGIN
         GROUP BY w.id
 
         UNION ALL -- what waits for a person
+        SELECT 'restored', min(d.updated_at), count(DISTINCT d.post_id),
+            count(DISTINCT d.user_id), automapost.counted(count(*), 'delivery')
+                || ' held: ' || min(d.detail), ARRAY['automapost', 'held'], NULL,
+            jsonb_build_object('firstDue', min(d.due_at), 'lastDue', max(d.due_at))
+        FROM automapost.post_deliveries d WHERE d.state = 'held' AND d.in_doubt
+        HAVING count(*) > 0
+        UNION ALL
         SELECT 'held', min(d.updated_at), count(DISTINCT d.post_id), count(DISTINCT d.user_id),
             automapost.counted(count(*), 'delivery') || ' held: sent, but nobody could tell '
                 'whether '
                 || 'it arrived', ARRAY['automapost', 'held'], NULL, '{}'
-        FROM automapost.post_deliveries d WHERE d.state = 'held'
+        FROM automapost.post_deliveries d WHERE d.state = 'held' AND NOT d.in_doubt
         HAVING count(*) > 0
         UNION ALL
         SELECT 'account-to-reconnect', min(r.since), count(DISTINCT d.post_id),
@@ -343,6 +372,10 @@ BEGIN
     FROM automapost.post_deliveries d WHERE d.finished_at > t - interval '1 day';
 
     RETURN jsonb_build_object('now', clock_timestamp(), 'problems', problems, 'counts', counts,
+        'installation', (SELECT jsonb_build_object('id', i.id, 'hosts', COALESCE((
+            SELECT jsonb_agg(jsonb_build_object('name', h.name, 'since', h.since, 'by', h.by,
+                'seenAt', h.seen_at, 'begunAt', h.begun_at) ORDER BY h.since)
+            FROM automapost.hosts h WHERE h.admitted), '[]')) FROM automapost.installation i),
         'publishers', (SELECT COALESCE(jsonb_agg(DISTINCT w.host), '[]') FROM automapost.workers w
                        WHERE w.service IN ('social-media', 'realtime')
                            AND w.last_beat > t - interval '1 hour'),

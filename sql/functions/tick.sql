@@ -27,6 +27,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
     SELECT jsonb_build_object(
         'schema', (SELECT max(m.version) FROM automapost.schema_migrations m),
         'lowestBinary', automapost.lowest_binary(),
+        'installation', i.id,
         'defined', d.id IS NOT NULL,
         'active', COALESCE(automapost.is_runnable(d), false),
         'pausedReason', d.paused_reason,

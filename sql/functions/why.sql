@@ -438,7 +438,8 @@ BEGIN
                 || ', one for each account' ELSE '' END || '.';
     WHEN 'held' THEN
         facts := facts || jsonb_build_object('account', d.auth_provider_id);
-        template := ' was sent {@begun_at}, and whether it arrived is not known: {error}. '
+        template := CASE WHEN d.in_doubt THEN ' waits for a person: {error}. '
+                ELSE ' was sent {@begun_at}, and whether it arrived is not known: {error}. ' END
             || 'Somebody must look at the ' || automapost.platform_name(d.provider)
             || ' account and say what is there.';
         commands := automapost.command('If it is '

@@ -12,6 +12,21 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     RETURNING id
 $$;
 
+-- The same for a worker that says on which machine it runs (meet_host): what it begins counts there.
+CREATE OR REPLACE FUNCTION automapost.enter_worker(
+    p_worker text, p_service text, p_host text, p_boot_id text, p_pid bigint, p_version text,
+    p_clock timestamptz, p_machine text)
+RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    entered text := automapost.register_worker(p_worker, p_service, p_host, p_boot_id, p_pid,
+                                               p_version, p_clock);
+BEGIN
+    UPDATE automapost.workers SET machine = p_machine WHERE id = entered;
+    RETURN entered;
+END
+$$;
+
 -- A sign of life, with the leases that the worker knows of. What it was given before its previous
 -- beat and does not name was lost on the way: put back. Answers the leases whose jobs somebody
 -- wants cancelled, and those that are not this worker's any more. AM001: it has ended.

@@ -7,7 +7,9 @@ REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA automapost FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     automapost.tick(text, text[]),
     automapost.schema_version(),
+    automapost.meet_host(text, text, text, bigint, timestamptz),
     automapost.register_worker(text, text, text, text, bigint, text, timestamptz),
+    automapost.enter_worker(text, text, text, text, bigint, text, timestamptz, text),
     automapost.beat(text, bigint[], timestamptz),
     automapost.claim_jobs(text, text, text[], bigint),
     automapost.begin_jobs(text, text, jsonb),
@@ -30,7 +32,7 @@ GRANT EXECUTE ON FUNCTION
     automapost.status()
 TO automapost_jobs_service;
 
--- What the operator's command reads, and schedules, which no application changes.
+-- What the operator's command reads, and schedules and hosts, which no application changes.
 GRANT EXECUTE ON FUNCTION
     automapost.list_jobs(jsonb),
     automapost.show_job(text),
@@ -38,7 +40,9 @@ GRANT EXECUTE ON FUNCTION
     automapost.held_deliveries(),
     automapost.pauses(),
     automapost.engine_settings(),
-    automapost.set_schedule(text, text, text)
+    automapost.set_schedule(text, text, text),
+    automapost.adopt_installation(text, text, text),
+    automapost.join_host(text, text, text, text)
 TO automapost_jobs_service;
 
 -- What setup asks last, as the services' login.
@@ -57,6 +61,7 @@ GRANT EXECUTE ON FUNCTION
     automapost.resume(text),
     automapost.wake(text),
     automapost.resolve_delivery(text, text, text),
+    automapost.resolve_restored(text, timestamptz, text),
     automapost.forget_user(text),
     automapost.claim(text[], text, text, bigint),
     automapost.beat(text, bigint[], timestamptz),

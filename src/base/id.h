@@ -15,5 +15,8 @@ void id128_random(char ret[static ID128_SIZE]);
 /* This process as a worker: INVOCATION_ID when systemd started this very process
  * ($SYSTEMD_EXEC_PID is its pid; children only inherit the variables), else 128 random bits. */
 void worker_id(char ret[static ID128_SIZE]);
+/* This machine by its /etc/machine-id, which itself is told to nobody: HMAC-SHA256 keyed with it,
+ * as machine-id(5) asks for. -errno where the machine has none. */
+int machine_hash(char ret[static ID128_SIZE]);
 /* The kernel's boot id without dashes, or "" where it cannot be read. */
 void boot_id(char ret[static ID128_SIZE]);

@@ -9,6 +9,7 @@
  * SIGSTOP. Points:
  *     claim, begin, settled, slot  the answer to that statement is there: it is committed
  *     slot-collected  a slot's collecting is through, and not recorded yet
+ *     mark         what begin put on record is in the state folder too
  *     prepare      a job has made its request, begin comes next
  *     first-byte   a request that writes is about to be sent: the check has not been asked yet
  *     last-byte    it has been handed to the kernel completely

@@ -29,9 +29,48 @@ static int print_held(const Cli *c, JsonObject *o) {
         return 0;
 }
 
+/* Of those that are held since a restore there may be hundreds: a line each. */
+static int print_restored(const Cli *c, JsonObject *rows) {
+        static const Column columns[] = {
+                { "DUE", 0 },  { "PLATFORM", 0 },      { "ACCOUNT", COLUMN_CUT },
+                { "KIND", 0 }, { "TEXT", COLUMN_CUT }, { "ID", 0 },
+        };
+        _cleanup_(table_freep) Table *table = NULL;
+        const char *why = NULL;
+        int r;
+
+        r = table_new(c, columns, ELEMENTSOF(columns), &table);
+        for (size_t i = 0; r >= 0 && i < json_object_array_length(rows); i++) {
+                JsonObject *o = json_object_array_get_idx(rows, i);
+                _cleanup_free_ char *due = NULL;
+
+                if (!json_boolean(o, "restored", false))
+                        continue;
+                due = cli_time_age(json_string(o, "due_at"));
+                if (!due)
+                        return -ENOMEM;
+                why = why ?: json_string(o, "detail");
+                r = table_add(table,
+                              (const char *[]){ due, json_string(o, "provider"),
+                                                json_string(o, "account"), json_string(o, "kind"),
+                                                json_string(o, "text"), json_string(o, "id") });
+        }
+        if (r < 0 || !why)
+                return r;
+        cli_print(c, STYLE_BAD, "Held, for %s:", why);
+        r = table_print(table);
+        printf("\n");
+        cli_print(c, STYLE_NONE,
+                  "They went out in the order of their times. Look from when on nothing is there,\n"
+                  "then say it for all of them, the first for those up to that time:");
+        cli_print(c, STYLE_BOLD, "  automapost resolve restored sent --until TIME");
+        cli_print(c, STYLE_BOLD, "  automapost resolve restored not-sent");
+        return r;
+}
+
 static int held_run(Cli *c, Error *ret_error) {
         _cleanup_(json_unrefp) JsonObject *rows = NULL;
-        size_t n;
+        size_t n, n_single = 0;
         int r;
 
         r = cli_ask(c, &query_held_deliveries, NULL, &rows, ret_error);
@@ -44,9 +83,19 @@ static int held_run(Cli *c, Error *ret_error) {
                 cli_print(c, STYLE_NONE, "Nothing waits for a person.");
                 return EX_OK;
         }
-        for (size_t i = 0; i < n; i++)
-                if (print_held(c, json_object_array_get_idx(rows, i)) < 0)
+        for (size_t i = 0; i < n; i++) {
+                JsonObject *o = json_object_array_get_idx(rows, i);
+
+                if (json_boolean(o, "restored", false))
+                        continue;
+                n_single++;
+                if (print_held(c, o) < 0)
                         return error_oom(ret_error);
+        }
+        if (n_single < n && print_restored(c, rows) < 0)
+                return error_oom(ret_error);
+        if (n_single == 0)
+                return EX_OK;
         cli_print(c, STYLE_NONE, "Look at each account on its platform, then say what you saw:");
         cli_print(c, STYLE_BOLD, "  automapost resolve ID sent [--url URL]");
         cli_print(c, STYLE_BOLD, "  automapost resolve ID not-sent");

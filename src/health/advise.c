@@ -77,6 +77,12 @@ static int start_service(const char *name, char **ret) {
                             ret);
 }
 
+/* setup changes this machine; whatever else is advised needs the database alone. */
+static bool needs_root(JsonObject *words) {
+        return words && json_object_array_length(words) > 1 &&
+               streq_ptr(json_object_get_string(json_object_array_get_idx(words, 1)), "setup");
+}
+
 int advise_command(JsonObject *o, char **ret) {
         JsonObject *array = json_member(o, "command");
         const char *start = json_string(o, "start");
@@ -84,6 +90,8 @@ int advise_command(JsonObject *o, char **ret) {
 
         if (start)
                 return start_service(start, ret);
+        if (needs_root(array) && geteuid() != 0 && append_word(&s, "sudo") < 0)
+                return -ENOMEM;
         for (size_t i = 0; array && i < json_object_array_length(array); i++)
                 if (append_word(&s, json_object_get_string(json_object_array_get_idx(array, i))
                                             ?: "") < 0)

@@ -13,6 +13,8 @@ const ProblemKind problem_kinds[] = {
 
         { "schema-apart", SEVERITY_NOT_GOING,
           "this version and the database's schema do not fit together" },
+        { "copy", SEVERITY_NOT_GOING, "the database is a copy" },
+        { "comparing", SEVERITY_NOT_GOING, "hosts have to say what they sent last" },
         { "not-set-up", SEVERITY_NOT_GOING, "this host is not set up" },
         { "publishing-stopped", SEVERITY_NOT_GOING, "what publishes is not started on this host" },
         { "publishing-fails", SEVERITY_NOT_GOING, "what publishes fails on this host" },
@@ -27,6 +29,9 @@ const ProblemKind problem_kinds[] = {
         { "operator-action", SEVERITY_NOT_GOING, "a platform refuses until an operator acts" },
         { "posts-too-old", SEVERITY_NOT_GOING, "posts wait too long" },
 
+        { "restored", SEVERITY_PERSON,
+          "the database was put back, and somebody must look which posts are out" },
+        { "host-refused", SEVERITY_PERSON, "a machine may not publish, and wants to" },
         { "held", SEVERITY_PERSON, "somebody must look whether posts arrived" },
         { "account-to-reconnect", SEVERITY_PERSON, "members must reconnect accounts" },
         { "paused", SEVERITY_PERSON, "something is paused" },

@@ -12,6 +12,7 @@
 int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error) {
         _cleanup_(engine_done) Engine e = {};
         JsonObject *delays = json_member(tick, "engine");
+        const char *installation = json_string(tick, "installation");
         const struct {
                 const char *name;
                 usec_t *value;
@@ -40,7 +41,7 @@ int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error) {
                 *table[i].value = (usec_t) (seconds * (double) USEC_PER_SEC);
         }
         e.lowest_binary = strdup(json_string(tick, "lowestBinary") ?: "");
-        if (!e.lowest_binary)
+        if (!e.lowest_binary || (installation && !(e.installation = strdup(installation))))
                 return error_oom(ret_error);
         *ret = e;
         e = (Engine){};
@@ -49,6 +50,7 @@ int engine_parse(JsonObject *tick, Engine *ret, Error *ret_error) {
 
 void engine_done(Engine *e) {
         free(e->lowest_binary);
+        free(e->installation);
         *e = (Engine){};
 }
 

@@ -11,6 +11,7 @@ typedef struct Engine {
         usec_t beat, self_fence, lapse, statement_limit, send_deadline, collect_every, slot_grace;
         int64_t schema;      /* version of the schema */
         char *lowest_binary; /* that this schema bears */
+        char *installation;  /* its id; NULL where the schema is older than hosts */
 } Engine;
 
 /* The first schema in which schedules have slots; before, whoever is woken collects. */

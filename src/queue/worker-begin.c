@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/stop-point.h"
 #include "base/text.h"
 #include "base/time-util.h"
 #include "queries.h"
+#include "queue/mark.h"
 #include "queue/worker-internal.h"
 
 static JsonObject *begin_item(const Task *t) {
@@ -24,8 +27,10 @@ static JsonObject *begin_item(const Task *t) {
 static void worker_apply_verdict(Worker *w, Task *t, usec_t asked, const Rows *rows, size_t i) {
         const char *verdict = rows_text(rows, i, 1);
 
-        if (streq(verdict, "stale"))
-                return; /* a beat comes first, then it is asked again */
+        if (streq(verdict, "stale")) {
+                w->must_meet = w->engine->installation; /* or a beat comes first */
+                return;
+        }
         if (streq(verdict, "go")) {
                 t->job.begun = true;
                 t->job.begin_number = rows_int64(rows, i, 2, 0);
@@ -45,10 +50,40 @@ static void worker_apply_verdict(Worker *w, Task *t, usec_t asked, const Rows *r
         pool_verdict(&w->pool, t, false);
 }
 
+/* Puts into the state folder what begin has just put on record, before anything of it is sent. */
+static int worker_mark(const Worker *w, const Rows *rows, Error *ret_error) {
+        bool go = false;
+        Mark mark = {};
+
+        for (size_t i = 0; i < rows_count(rows); i++)
+                if (streq(rows_text(rows, i, 1), "go"))
+                        go = true;
+                else if (streq(rows_text(rows, i, 1), "mark")) {
+                        mark.begins = rows_int64(rows, i, 2, 0);
+                        (void) snprintf(mark.at, sizeof(mark.at), "%s", rows_text(rows, i, 3));
+                }
+        return go && mark.begins > 0 ? mark_write(w->config->settings->state_dir,
+                                                  w->engine->installation, &mark, ret_error)
+                                     : 0;
+}
+
+/* A task that could not be begun at all (its row, the application's tables or the state folder
+ * refuse): said, and put back to be tried later. */
+static void worker_cannot_begin(Worker *w, Task *t, const Error *error) {
+        pthread_mutex_lock(&w->pool.lock);
+        t->outcome.kind = OUTCOME_ERROR;
+        (void) error_setf(&t->outcome.error, error->class, error->r, error->code, "%s",
+                          strnull(error->message));
+        pthread_mutex_unlock(&w->pool.lock);
+        log_full(LOG_ERR, NULL, &t->outcome.error, "Job %s cannot be begun", t->job.id);
+        pool_verdict(&w->pool, t, false);
+}
+
 /* Begins what is prepared: n tasks in one statement. */
 static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_error) {
         _cleanup_(json_unrefp) JsonObject *items = json_object_new_array();
         _cleanup_(rows_freep) Rows *rows = NULL;
+        _cleanup_(error_done) Error unmarked = ERROR_NULL;
         char batch[ID128_SIZE];
         usec_t asked;
         int r;
@@ -66,22 +101,18 @@ static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_erro
         if (r < 0)
                 return r;
         stop_point("begin");
+        r = worker_mark(w, rows, &unmarked);
+        stop_point("mark");
         for (size_t i = 0; i < rows_count(rows); i++)
-                for (size_t k = 0; k < n; k++)
-                        if (streq(ready[k]->job.id, rows_text(rows, i, 0)))
+                for (size_t k = 0; k < n; k++) {
+                        if (!streq_ptr(rows_text(rows, i, 0), ready[k]->job.id))
+                                continue;
+                        if (r < 0 && streq(rows_text(rows, i, 1), "go"))
+                                worker_cannot_begin(w, ready[k], &unmarked);
+                        else
                                 worker_apply_verdict(w, ready[k], asked, rows, i);
+                }
         return 0;
-}
-
-/* A task that could not be begun at all (its row or the application's tables refuse): said, and put
- * back to be tried later. */
-static void worker_cannot_begin(Worker *w, Task *t, Error *error) {
-        pthread_mutex_lock(&w->pool.lock);
-        t->outcome.kind = OUTCOME_ERROR;
-        error_move(&t->outcome.error, error);
-        pthread_mutex_unlock(&w->pool.lock);
-        log_full(LOG_ERR, NULL, &t->outcome.error, "Job %s cannot be begun", t->job.id);
-        pool_verdict(&w->pool, t, false);
 }
 
 int worker_begin_ready(Worker *w, Error *ret_error) {
@@ -119,4 +150,23 @@ int worker_begin_ready(Worker *w, Error *ret_error) {
                         worker_cannot_begin(w, ready[i], &error);
         }
         return 0;
+}
+
+int worker_meet(Worker *w, Error *ret_error) {
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        int r;
+
+        w->next_meeting = now(CLOCK_BOOTTIME) + w->engine->beat / 3;
+        r = host_meet(*w->db, &w->host, w->config->settings, w->engine->installation,
+                      w->engine->statement_limit, &error);
+        if (r < 0 && error.class == ERROR_CONFIG) {
+                error_move(ret_error, &error);
+                return r;
+        }
+        if (r < 0)
+                log_full(LOG_WARNING, NULL, &error, "Cannot ask whether this host may begin");
+        if (r != 0)
+                return 0;
+        w->must_meet = false;
+        return worker_begin_ready(w, ret_error);
 }

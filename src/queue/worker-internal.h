@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/settings.h"
+#include "queue/host.h"
 #include "queue/task.h"
 #include "queue/worker.h"
 
@@ -24,8 +25,11 @@ typedef struct Worker {
         size_t n_tasks, max_tasks;
         int signal_fd;
         bool stopping; /* claims nothing any more */
+        Host host;
+        bool must_meet; /* the database begins nothing of this host's now, and may say why */
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
+        usec_t next_meeting;
         char shown[128];     /* the last STATUS */
         bool drained;        /* the last claim found nothing */
         bool log_refused;    /* said once */
@@ -69,6 +73,8 @@ int worker_collect(Worker *w, Error *ret_error);
 /* worker-begin.c: what is prepared goes on record, and is then sent. */
 
 int worker_begin_ready(Worker *w, Error *ret_error);
+/* Where begin was refused to this host: asks why, and what could not be begun is tried again. */
+int worker_meet(Worker *w, Error *ret_error);
 
 /* worker-log.c: what long jobs say before they end. */
 

@@ -82,17 +82,16 @@ int worker_query(Worker *w, const Query *query, const char *const *params, Rows 
 
 int worker_register(Worker *w, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
-        char host[65] = "", boot[ID128_SIZE], pid[24], clock[ISO8601_SIZE];
+        char pid[24], clock[ISO8601_SIZE];
         usec_t asked = now(CLOCK_BOOTTIME);
         int r;
 
-        (void) gethostname(host, sizeof(host) - 1);
-        boot_id(boot);
         (void) snprintf(pid, sizeof(pid), "%d", (int) getpid());
         time_format_iso8601(now(CLOCK_REALTIME), clock);
-        r = worker_query(w, &query_register_worker,
-                         (const char *[]){ w->id, w->config->service, host, boot, pid,
-                                           PROJECT_VERSION, clock },
+        /* A schema that lists no hosts knows the statement without the last parameter. */
+        r = worker_query(w, w->engine->installation ? &query_enter_worker : &query_register_worker,
+                         (const char *[]){ w->id, w->config->service, w->host.name, w->host.boot,
+                                           pid, PROJECT_VERSION, clock, w->host.machine },
                          &rows, ret_error);
         if (r < 0)
                 return r;

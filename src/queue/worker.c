@@ -79,6 +79,8 @@ static int worker_turn(Worker *w, Error *ret_error) {
         }
         if (!w->stopping && (r = worker_begin_ready(w, ret_error)) < 0)
                 return r;
+        if (w->must_meet && t >= w->next_meeting && (r = worker_meet(w, ret_error)) < 0)
+                return r;
         r = worker_settle_ended(w, ret_error);
         if (r < 0)
                 return r;
@@ -112,6 +114,8 @@ static usec_t worker_next(Worker *w) {
         next = MIN(next, worker_next_collect(w));
         if (worker_idle_actors(w) > 0)
                 next = MIN(next, w->next_claim);
+        if (w->must_meet)
+                next = MIN(next, w->next_meeting);
         for (size_t i = 0; i < w->n_tasks; i++)
                 if (!w->tasks[i]->abandoned)
                         next = MIN(next, w->tasks[i]->job.deadline);
@@ -175,6 +179,8 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
         pthread_sigmask(SIG_BLOCK, &mask, &before);
         w->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
         r = pool_init(&w->pool, config->settings, (unsigned) config->settings->actors, ret_error);
+        if (r >= 0 && engine->installation)
+                r = host_read(&w->host, ret_error);
         if (r >= 0)
                 r = worker_process_init(w, ret_error);
         if (r >= 0) {

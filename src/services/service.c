@@ -14,6 +14,7 @@
 #include "base/time-util.h"
 #include "jobs/job-types.h"
 #include "queries.h"
+#include "queue/host.h"
 #include "queue/rescue.h"
 #include "queue/schedule.h"
 #include "services/collects.h"
@@ -275,6 +276,20 @@ static int plan_collect(ServiceContext *c, JsonObject *tick, bool *ret_due, Erro
         return 0;
 }
 
+/* 1: this host may begin nothing at this moment, and has said why. */
+static int meet(ServiceContext *c, Error *ret_error) {
+        Host host;
+        int r;
+
+        if (!c->engine.installation || arg_dry_run)
+                return 0;
+        r = host_read(&host, ret_error);
+        if (r < 0)
+                return r;
+        return host_meet(c->db, &host, c->settings, c->engine.installation, QUERY_TIMEOUT,
+                         ret_error);
+}
+
 static int first_question(ServiceContext *c, const char *types, bool *ret_work, Error *ret_error) {
         _cleanup_(json_unrefp) JsonObject *tick = NULL;
         _cleanup_free_ char *text = NULL;
@@ -293,6 +308,9 @@ static int first_question(ServiceContext *c, const char *types, bool *ret_work, 
                 return r;
         r = engine_check_version(&c->engine, ret_error);
         if (r < 0)
+                return r;
+        r = meet(c, ret_error);
+        if (r != 0)
                 return r;
         if (!json_boolean(tick, "active", false)) {
                 log_info("%s is paused: %s", definition_name(c->service),
@@ -345,6 +363,17 @@ static int log_level_from_string(const char *s) {
                                      : LOG_INFO;
 }
 
+static const char *event_of_error(const Error *e) {
+        static const char *const not_a_host[] = { "copy", "unknown-host", "clone", "AM003" };
+
+        if (e->class != ERROR_CONFIG)
+                return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(not_a_host); i++)
+                if (streq_ptr(e->code, not_a_host[i]))
+                        return EVENT_NOT_A_HOST;
+        return EVENT_CONFIG_ERROR;
+}
+
 int service_main(const Service *service, int argc, char *argv[]) {
         _cleanup_(settings_done) Settings settings = {};
         _cleanup_(error_done) Error error = ERROR_NULL;
@@ -367,8 +396,8 @@ int service_main(const Service *service, int argc, char *argv[]) {
                 r = service_run(&c, &error);
         }
         if (r < 0) {
-                log_full(LOG_ERR, error.class == ERROR_CONFIG ? EVENT_CONFIG_ERROR : NULL, &error,
-                         "%s cannot do its work", service->name);
+                log_full(LOG_ERR, event_of_error(&error), &error, "%s cannot do its work",
+                         service->name);
                 sd_notifyf(0, "STATUS=%s", strnull(error.message));
         }
         r = r < 0 ? error_class_to_exit_status(error.class) : EX_OK;

@@ -279,7 +279,7 @@ def test_sigterm_ends_within_the_grace(world, webhooks):
 # The connection is gone.
 
 
-PHASES = ("register-worker", "collect-social-media-post", "claim-jobs", "claim", "prepare",
+PHASES = ("enter-worker", "collect-social-media-post", "claim-jobs", "claim", "prepare",
           "begin-jobs", "begin", "first-byte", "last-byte", "answer-read", "settle-jobs", "settled")
 
 

@@ -93,6 +93,26 @@ CREATE FUNCTION t.worker(id text) RETURNS text LANGUAGE sql AS $$
     SELECT automapost.register_worker(id, 'test', 'host', 'boot', 1, '0.1.0', clock_timestamp())
 $$;
 
+-- A worker that says on which machine it runs.
+CREATE FUNCTION t.worker_of(id text, machine text, boot text DEFAULT 'boot') RETURNS text
+LANGUAGE sql AS $$
+    SELECT automapost.enter_worker(id, 'test', 'name of ' || machine, boot, 1, '0.1.0',
+                                   clock_timestamp(), machine)
+$$;
+
+-- What a host is told when it comes, in one line.
+CREATE FUNCTION t.meet(machine text, begins bigint DEFAULT 0, sent interval DEFAULT '0',
+                       boot text DEFAULT 'boot') RETURNS text LANGUAGE sql AS $$
+    SELECT m.verdict || CASE WHEN m.held > 0 THEN ', held ' || m.held ELSE '' END
+    FROM automapost.meet_host(machine, 'name of ' || machine, boot, begins,
+        CASE WHEN begins > 0 THEN clock_timestamp() - sent END) m
+$$;
+
+-- As after a failover: the timeline on which the hosts agreed was another.
+CREATE FUNCTION t.failover() RETURNS void LANGUAGE sql AS $$
+    UPDATE automapost.installation SET timeline = '000000AA'
+$$;
+
 CREATE TABLE t.claims (
     id text PRIMARY KEY,
     worker text,
@@ -137,7 +157,8 @@ BEGIN
     SELECT * INTO b FROM automapost.begin_jobs(c.worker, batch, jsonb_build_array(
         jsonb_build_object('id', c.id, 'lease', c.lease,
             'version', c.input #>> '{post,version}', 'handle', 'handle-' || c.lease, 'way', way,
-            'request', jsonb_build_object('target', 'the target', 'body', body))));
+            'request', jsonb_build_object('target', 'the target', 'body', body)))) x
+    WHERE x.id IS NOT NULL;
     UPDATE t.claims x SET begin_number = b.begin_number WHERE x.id = job;
     RETURN b.verdict;
 END
@@ -261,12 +282,14 @@ $$;
 CREATE FUNCTION t.reset() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM t.change('TRUNCATE automapost.job_queue, automapost.job_executions, automapost.job_logs,
-        automapost.workers, automapost.post_deliveries, automapost.limit_keys,
+        automapost.workers, automapost.hosts, automapost.post_deliveries, automapost.limit_keys,
         automapost.rate_limits, automapost.account_state');
     TRUNCATE users, auth_providers, posts, sessions, sisu_activities, blog_posts,
         blog_post_translations,
         post_chat_messages, t.claims;
     ALTER SEQUENCE automapost.leases RESTART;
+    UPDATE automapost.installation SET table_oid = NULL, compare_since = NULL,
+        compare_reason = NULL, compare_from = NULL;
 END
 $$;
 

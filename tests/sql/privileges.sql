@@ -17,7 +17,9 @@ INSERT INTO callable VALUES
     -- the worker
     ('tick', '{service}'),
     ('schema_version', '{service}'),
+    ('meet_host', '{service}'),
     ('register_worker', '{service}'),
+    ('enter_worker', '{service}'),
     ('beat', '{service,app}'),
     ('claim_jobs', '{service}'),
     ('begin_jobs', '{service}'),
@@ -45,6 +47,8 @@ INSERT INTO callable VALUES
     ('held_deliveries', '{service}'),
     ('pauses', '{service}'),
     ('engine_settings', '{service}'),
+    ('adopt_installation', '{service}'),
+    ('join_host', '{service}'),
     ('set_schedule', '{service}'),
     -- what timers are made of
     ('schedules', '{service,schedule}'),
@@ -62,6 +66,7 @@ INSERT INTO callable VALUES
     ('why', '{service,app}'),
     ('wake', '{service,app}'),
     ('resolve_delivery', '{service,app}'),
+    ('resolve_restored', '{service,app}'),
     ('forget_user', '{service,app}'),
     ('publication', '{service,app}'),
     ('accounts', '{service,app}'),

@@ -1,15 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- tick(): may a service run, and is there anything to do?
 BEGIN;
-SELECT plan(40);
+SELECT plan(41);
 
 CREATE FUNCTION pg_temp.work(service text DEFAULT 'queue',
     types text[] DEFAULT '{plain}') RETURNS boolean LANGUAGE sql AS $$
     SELECT (automapost.tick(service, types) ->> 'work')::boolean
 $$;
-SELECT is(automapost.tick('queue', '{plain}') - 'engine' - 'schema' - 'schedule',
+SELECT is(automapost.tick('queue', '{plain}') - 'engine' - 'schema' - 'schedule' - 'installation',
     '{"lowestBinary": "0.1.0", "defined": true, "active": true, "pausedReason": null,
     "work": false}', 'a quiet minute');
+SELECT is(automapost.tick('queue', '{}') ->> 'installation', (SELECT id::text
+    FROM automapost.installation), 'the installation, by whose id a host keeps its mark');
 SELECT is((automapost.tick('queue', '{}') ->> 'schema')::bigint, (SELECT max(version)
     FROM automapost.schema_migrations), 'the schema''s version');
 SELECT is(automapost.tick('queue', '{}') -> 'engine',
@@ -19,12 +21,14 @@ SELECT is(automapost.tick('queue', '{}') -> 'engine',
 SELECT is((version, lowest_binary)::text, format('(%s,0.1.0)', (SELECT max(version)
     FROM automapost.schema_migrations)), 'schema_version() says the same')
     FROM automapost.schema_version();
-SELECT is(automapost.tick('no-such', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary',
+SELECT is(automapost.tick('no-such', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary'
+        - 'installation',
     '{"defined": false, "active": false, "pausedReason": null, "work": false}',
     'a service that there is not');
 SELECT is(automapost.tick('plain', '{}') ->> 'defined', 'false', 'a type is no service');
 SELECT automapost.pause('queue', 'platform work');
-SELECT is(automapost.tick('queue', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary',
+SELECT is(automapost.tick('queue', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary'
+        - 'installation',
     '{"defined": true, "active": false, "pausedReason": "platform work", "work": false}',
     'paused, and why');
 SELECT automapost.resume('queue');
