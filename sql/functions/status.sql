@@ -210,7 +210,8 @@ BEGIN
         SELECT 'publishing-paused', COALESCE(s.paused_at, s.updated_at),
             count(DISTINCT p.post_id), count(DISTINCT p.user_id), s.what,
             ARRAY['automapost', 'resume', s.name], NULL, jsonb_build_object('name', s.name,
-                'by', s.paused_by, 'reason', s.paused_reason, 'until', s.paused_until)
+                'by', s.paused_by, 'reason', s.paused_reason, 'until', s.paused_until,
+                'waiting', min(p.since))
         FROM stopped s, publication p
         WHERE s.name IN ('social-media', 'social-media-post')
         GROUP BY s.id, s.name, s.paused_at, s.updated_at, s.what, s.paused_by, s.paused_reason,
@@ -222,7 +223,8 @@ BEGIN
                 THEN ' account ' || split_part(l.key, ':', 2) ELSE '' END
                 || ' is paused by ' || l.by || ': ' || l.reason,
             ARRAY['automapost', 'resume', 'provider:' || l.key], NULL,
-            jsonb_build_object('key', l.key, 'by', l.by, 'reason', l.reason, 'until', l.until)
+            jsonb_build_object('key', l.key, 'by', l.by, 'reason', l.reason, 'until', l.until,
+                'waiting', min(p.since))
         FROM automapost.rate_limits l
         JOIN publication p ON l.key IN (p.limit_key, split_part(p.limit_key, ':', 1))
         WHERE l.is_pause AND l.until > t

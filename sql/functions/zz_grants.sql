@@ -29,7 +29,9 @@ GRANT EXECUTE ON FUNCTION
     automapost.take_slot(text, timestamptz, text),
     automapost.finish_slot(text, timestamptz, text),
     automapost.enqueue_slot(text, timestamptz, text),
-    automapost.status()
+    automapost.status(),
+    automapost.take_alerts(text),
+    automapost.put_alerts(text, text, boolean)
 TO automapost_jobs_service;
 
 -- What the operator's command reads, and schedules and hosts, which no application changes.

@@ -42,6 +42,13 @@ int log_get_max_level(void) {
         return log_max_level;
 }
 
+int log_level_from_string(const char *s) {
+        return streq(s, "debug")     ? LOG_DEBUG
+               : streq(s, "warning") ? LOG_WARNING
+               : streq(s, "error")   ? LOG_ERR
+                                     : LOG_INFO;
+}
+
 void log_open(void) {
         const char *stream = getenv("JOURNAL_STREAM"), *exec_pid = getenv("SYSTEMD_EXEC_PID");
         char ours[64];

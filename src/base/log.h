@@ -17,6 +17,8 @@ void log_open(void);
 /* Lines less important than this (LOG_DEBUG … LOG_ERR) are dropped. Default LOG_INFO. */
 void log_set_max_level(int level);
 int log_get_max_level(void);
+/* "debug", "info", "warning", "error"; LOG_INFO for anything else. */
+int log_level_from_string(const char *s);
 
 /* One entry. e and message_id may be NULL; with e, its class and code become fields and its text
  * is appended as ": text". */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "alerts/channel.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "health/health.h"
@@ -145,7 +146,19 @@ static int print_json(const Health *h) {
         return cli_print_json(o);
 }
 
-static int print_text(const Cli *c, const Health *h) {
+/* Whoever reads this need not, if somebody is told. */
+static int print_channels(const Cli *c, char **channels) {
+        _cleanup_(str_done) Str s = {};
+
+        for (char **i = channels; *i; i++)
+                if (str_appendf(&s, "%s%s", s.length > 0 ? ", " : "by ", *i) < 0)
+                        return -ENOMEM;
+        cli_field(c, "Alerts", *channels ? STYLE_NONE : STYLE_WARN,
+                  *channels ? s.data : "nobody is told: automapost alert --test says how");
+        return 0;
+}
+
+static int print_text(const Cli *c, const Health *h, char **channels) {
         static const Style styles[_SEVERITY_MAX] = {
                 [SEVERITY_WELL] = STYLE_GOOD,
                 [SEVERITY_PERSON] = STYLE_WARN,
@@ -161,12 +174,15 @@ static int print_text(const Cli *c, const Health *h) {
         if (h->counts && r >= 0) {
                 printf("\n");
                 r = print_counts(c, h->counts);
+                if (r >= 0 && channels)
+                        r = print_channels(c, channels);
         }
         return h->host && r >= 0 ? print_host(c, h->host) : r;
 }
 
 static int status_run(Cli *c, Error *ret_error) {
         _cleanup_(error_done) Error settings_error = ERROR_NULL;
+        _cleanup_(channels_freep) char **channels = NULL;
         _cleanup_(health_done) Health health = {};
         HealthQuestion question = { .settings_error = &settings_error };
         int r, verdict;
@@ -177,10 +193,12 @@ static int status_run(Cli *c, Error *ret_error) {
         }
         if (cli_settings(c, &settings_error) >= 0)
                 question.settings = &c->settings;
+        if (question.settings && channels_find(question.settings, &channels) < 0)
+                return error_oom(ret_error);
         question.dev = c->settings_in_dev;
         r = health_look(&question, &health);
         if (r >= 0)
-                r = c->json ? print_json(&health) : print_text(c, &health);
+                r = c->json ? print_json(&health) : print_text(c, &health, channels);
         verdict = r < 0 ? error_class_to_exit_status(ERROR_TRANSIENT) : (int) health.verdict;
         /* Nothing may be torn down under a thread that is inside of libpq or the resolver. */
         if (health.abandoned && fflush(stdout) == 0)

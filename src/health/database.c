@@ -259,10 +259,13 @@ bool database_is_local(const HealthQuestion *q) {
 }
 
 int database_problems(const HealthQuestion *q, DatabaseLook *l, JsonObject *problems,
-                      JsonObject **ret_counts, bool *ret_elsewhere) {
+                      JsonObject **ret_shared, JsonObject **ret_counts, bool *ret_elsewhere) {
+        _cleanup_(json_unrefp) JsonObject *shared = json_object_new_array();
         JsonObject *known;
         int r;
 
+        if (!shared)
+                return -ENOMEM;
         if (!q->settings)
                 return add_settings(problems, q->settings_error);
         if (isempty(q->settings->database_url))
@@ -292,7 +295,12 @@ int database_problems(const HealthQuestion *q, DatabaseLook *l, JsonObject *prob
                     json_object_array_add(problems, json_object_get(o)) < 0)
                         return -ENOMEM;
                 json_object_object_del(o, "start");
+                /* Each host looks at its own clock. */
+                if (!streq_ptr(json_string(o, "id"), "clock-off") &&
+                    json_object_array_add(shared, json_object_get(o)) < 0)
+                        return -ENOMEM;
         }
+        *ret_shared = TAKE_PTR(shared);
         *ret_counts = json_object_get(json_member(l->answer, "counts"));
         *ret_elsewhere = publishes_elsewhere(json_member(l->answer, "publishers"));
         r = add_schema(problems, l->answer);

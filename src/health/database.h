@@ -14,7 +14,7 @@ DEFINE_CLEANUP(DatabaseLook, database_look_free);
 
 bool database_is_local(const HealthQuestion *q);
 /* Adds what it found, or why it could not be asked; l is NULL where there was no answer in time.
- * *ret_counts stays untouched where nothing is known, *ret_elsewhere: another host publishes.
- * -ENOMEM. */
+ * *ret_shared (of health.h) and *ret_counts stay untouched where nothing is known, *ret_elsewhere:
+ * another host publishes. -ENOMEM. */
 int database_problems(const HealthQuestion *q, DatabaseLook *l, JsonObject *problems,
-                      JsonObject **ret_counts, bool *ret_elsewhere);
+                      JsonObject **ret_shared, JsonObject **ret_counts, bool *ret_elsewhere);

@@ -58,7 +58,7 @@ static int find_problems(const HealthQuestion *q, Health *h) {
                 TAKE_PTR(host);
                 h->abandoned = true;
         }
-        r = database_problems(q, database, h->problems, &h->counts, &elsewhere);
+        r = database_problems(q, database, h->problems, &h->shared, &h->counts, &elsewhere);
         return r < 0 ? r : host_problems(host, elsewhere, h->problems, &h->host);
 }
 
@@ -188,6 +188,7 @@ int health_look(const HealthQuestion *question, Health *ret) {
 
 void health_done(Health *h) {
         json_unref(h->problems);
+        json_unref(h->shared);
         json_unref(h->counts);
         json_unref(h->host);
         free(h->words);

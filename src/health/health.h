@@ -21,6 +21,9 @@ typedef struct Health {
          * full stop), "severity" and "words" of its kind, and where they are known "since",
          * "posts", "members", "command" (what to type next, as text for a shell) and "facts". */
         JsonObject *problems;
+        /* Those of them, and those that one line here stands for, of which every host hears from
+         * the database; NULL where it did not answer. */
+        JsonObject *shared;
         JsonObject *counts; /* as automapost.status() answers them; NULL where nobody answered */
         /* {"units": [{"name" (without prefix), "timer" ("on", "stopped", "disabled", "masked", …),
          * "state", "lastRun", "result", "next", "lastError": {"time", "message"}}], "note": a

@@ -337,6 +337,15 @@ static char *systemctl(const char *const *verbs, const char *name, const char *s
         return TAKE_PTR(s.data);
 }
 
+/* What the problem is about: of one kind there may be several. */
+static int set_name(JsonObject *o, const char *name) {
+        JsonObject *facts = json_object_new_object();
+
+        if (!o || !facts || json_set(o, "facts", facts) < 0)
+                return -ENOMEM;
+        return json_set_string(facts, "name", name);
+}
+
 /* A timer that does not do its work. */
 static int add_timer(JsonObject *problems, const Host *h, const char *name, bool worse) {
         static const struct {
@@ -373,18 +382,19 @@ static int add_timer(JsonObject *problems, const Host *h, const char *name, bool
                 o = problem_add(problems, worse ? "publishing-stopped" : "service-stopped", command,
                                 "automapost-%s.%s %s", name, service_masked ? "service" : "timer",
                                 table[i].what);
-                return o ? set_time(o, "since",
-                                    service_masked ? h->service.changed : h->timer.changed)
-                         : -ENOMEM;
+                if (set_name(o, name) < 0)
+                        return -ENOMEM;
+                return set_time(o, "since", service_masked ? h->service.changed : h->timer.changed);
         }
         if (streq(state, "on") && streq_ptr(h->timer.file_state, "disabled")) {
                 _cleanup_free_ char *command =
                         systemctl((const char *[]){ "enable", NULL }, name, "timer");
 
-                if (!command ||
-                    !problem_add(problems, "not-enabled", command,
-                                 "automapost-%s.timer runs, but would not after a reboot", name))
+                if (!command)
                         return -ENOMEM;
+                o = problem_add(problems, "not-enabled", command,
+                                "automapost-%s.timer runs, but would not after a reboot", name);
+                return set_name(o, name);
         }
         return 0;
 }
@@ -403,8 +413,7 @@ static int add_failure(JsonObject *problems, const Host *h, const char *name, bo
                         "the last run of automapost-%s ended with %s%s%s%.*s", name, result,
                         status_words(u), said ? ": " : "", said ? (int) strcspn(said, "\n") : 0,
                         said ?: "");
-        if (!o || set_time(o, "since", u->changed) < 0 ||
-            json_set(o, "facts", json_object_new_object()) < 0 ||
+        if (set_name(o, name) < 0 || set_time(o, "since", u->changed) < 0 ||
             json_set_int64(json_member(o, "facts"), "exitStatus",
                            u->exit_code == CLD_EXITED ? u->exit_status : -1) < 0)
                 return -ENOMEM;
@@ -490,15 +499,18 @@ static int add_disks(const DiskList *disks, JsonObject *problems) {
         for (size_t i = 0; i < disks->n; i++) {
                 const Disk *d = &disks->disks[i];
                 _cleanup_free_ char *command = NULL;
+                JsonObject *o;
 
                 if (!disk_is_nearly_full(d))
                         continue;
                 if (advise_words(false, (const char *[]){ "df", "-h", d->path, NULL }, &command) <
-                            0 ||
-                    !problem_add(problems, "disk-full", command,
-                                 "the disk of %s is nearly full: %" PRIu64 " MiB of %" PRIu64
-                                 " MiB are free",
-                                 d->path, d->free >> 20, d->size >> 20))
+                    0)
+                        return -ENOMEM;
+                o = problem_add(problems, "disk-full", command,
+                                "the disk of %s is nearly full: %" PRIu64 " MiB of %" PRIu64
+                                " MiB are free",
+                                d->path, d->free >> 20, d->size >> 20);
+                if (set_name(o, d->path) < 0)
                         return -ENOMEM;
         }
         return 0;

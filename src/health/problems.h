@@ -18,7 +18,9 @@ typedef enum Severity {
 typedef struct ProblemKind {
         const char *id;
         Severity severity;
-        const char *words; /* end the verdict: "Posts are not going out: WORDS." */
+        const char *words;  /* end the verdict: "Posts are not going out: WORDS." */
+        const char *notice; /* what members notice */
+        const char *cause;  /* what it comes from most often */
 } ProblemKind;
 
 /* The worst first; of the same severity, causes before what may follow from them. */

@@ -14,7 +14,7 @@
 #define TIMEOUT_DEFAULT (30 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define REPLY_MAX ((size_t) 300)
-#define CODE_SIZE ((size_t) 36)
+#define CODE_SIZE sizeof("5.999.999")
 
 static const struct {
         const char *name, *scheme;
@@ -88,17 +88,27 @@ static int on_progress(void *userdata, _unused_ curl_off_t dltotal, _unused_ cur
 
 /* What came of it. */
 
+/* One to three digits at s. */
+static size_t number_length(const char *s) {
+        size_t n = strspn(s, "0123456789");
+
+        return n <= 3 ? n : 0;
+}
+
 /* "5.1.1" of "550 5.1.1 no such user", else "". */
 static void enhanced_code(const char *reply, char ret[static CODE_SIZE]) {
-        unsigned class, subject, detail;
-        int n = 0;
+        const char *code = strlen(reply) > 4 ? reply + 4 : "";
+        size_t subject = 0, detail = 0, n;
 
         ret[0] = '\0';
-        /* NOLINTNEXTLINE(cert-err34-c): at most three digits each */
-        if (reply &&
-            sscanf(reply, "%*3u%*1[ -]%1u.%3u.%3u%n", &class, &subject, &detail, &n) == 3 &&
-            n > 0 && (reply[n] == ' ' || reply[n] == '\0') && (class == 4 || class == 5))
-                (void) snprintf(ret, CODE_SIZE, "%u.%u.%u", class, subject, detail);
+        if ((code[0] != '4' && code[0] != '5') || code[1] != '.')
+                return;
+        subject = number_length(code + 2);
+        if (subject > 0 && code[2 + subject] == '.')
+                detail = number_length(code + 3 + subject);
+        n = 3 + subject + detail;
+        if (detail > 0 && (code[n] == ' ' || code[n] == '\0'))
+                (void) snprintf(ret, CODE_SIZE, "%.*s", (int) n, code);
 }
 
 static bool is_our_fault(long status, const char *enhanced, CURLcode code) {

@@ -356,13 +356,6 @@ static int service_run(ServiceContext *c, Error *ret_error) {
         return r;
 }
 
-static int log_level_from_string(const char *s) {
-        return streq(s, "debug")     ? LOG_DEBUG
-               : streq(s, "warning") ? LOG_WARNING
-               : streq(s, "error")   ? LOG_ERR
-                                     : LOG_INFO;
-}
-
 static const char *event_of_error(const Error *e) {
         static const char *const not_a_host[] = { "copy", "unknown-host", "clone", "AM003" };
 

@@ -14,7 +14,7 @@ from . import world as w
 
 _numbers = itertools.count(1)
 
-SETTINGS = ("engine", "installation", "job_definitions")
+SETTINGS = ("engine", "installation", "job_definitions", "alert_book")
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,8 @@ INSERT INTO callable VALUES
     ('take_slot', '{service}'),
     ('finish_slot', '{service}'),
     ('enqueue_slot', '{service}'),
+    ('take_alerts', '{service}'),
+    ('put_alerts', '{service}'),
     -- what the operator's command reads
     ('status', '{service}'),
     ('list_jobs', '{service}'),

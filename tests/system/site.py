@@ -26,7 +26,7 @@ from integration import world as w
 DATABASE = "app"
 USER = "automapost-jobs"
 ENV_FILE = "/etc/automapost-jobs/automapost-jobs.env"
-SERVICES = ("social-media", "queue", "cleanup", "schedule")
+SERVICES = ("social-media", "queue", "cleanup", "schedule", "alert")
 
 # What a running system writes by itself, whatever is installed: not compared before and after.
 VOLATILE = ("/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", "/root", "/var/log", "/var/cache",

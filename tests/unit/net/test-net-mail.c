@@ -122,17 +122,20 @@ static void test_subject(_unused_ void **state) {
 static void test_body(_unused_ void **state) {
         Mail m = a_mail();
         _cleanup_free_ char *s = NULL;
+        const char *body;
         char longest[400];
 
         m.text = "1 + 1 = 2\nends with a blank \nand a tab\t\n\n.\nGrüße\rx";
         s = compose(&m);
         check_lines(s);
-        assert_string_equal(strstr(s, "\r\n\r\n") + 4, "1 + 1 =3D 2\r\n"
-                                                       "ends with a blank=20\r\n"
-                                                       "and a tab=09\r\n"
-                                                       "\r\n"
-                                                       ".\r\n"
-                                                       "Gr=C3=BC=C3=9Fex\r\n");
+        body = strstr(s, "\r\n\r\n");
+        assert_non_null(body);
+        assert_string_equal(body + 4, "1 + 1 =3D 2\r\n"
+                                      "ends with a blank=20\r\n"
+                                      "and a tab=09\r\n"
+                                      "\r\n"
+                                      ".\r\n"
+                                      "Gr=C3=BC=C3=9Fex\r\n");
 
         /* Lines of every length, of one byte to a character and of three: none is too long. */
         for (size_t n = 0; n + 1 < sizeof(longest); n++) {
