@@ -23,7 +23,7 @@ static const char *const state_words[] = {
         [MIGRATION_NEWER] = "newer than this program",
 };
 
-/* The file, or NULL where the application's own binding is meant. */
+/* The file's text, or NULL where the shipped binding is meant. */
 static int read_binding(const char *path, char **ret, Error *ret_error) {
         _cleanup_free_ char *text = NULL;
         _cleanup_close_ int fd = -1;
@@ -31,7 +31,7 @@ static int read_binding(const char *path, char **ret, Error *ret_error) {
         size_t n = 0;
         ssize_t k;
 
-        if (!path)
+        if (!path || streq(path, BINDING_DEFAULT))
                 return 0;
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0 || fstat(fd, &st) < 0)
@@ -53,7 +53,7 @@ static int read_binding(const char *path, char **ret, Error *ret_error) {
         return 0;
 }
 
-static int print_schema(const char *binding, Error *ret_error) {
+static int print_schema(const Binding *binding, Error *ret_error) {
         _cleanup_free_ char *text = migrate_print(binding);
 
         if (!text)
@@ -99,7 +99,8 @@ static int collect_rows(const MigrationRow *rows, size_t n, bool pending_only, J
         for (size_t i = 0; list && i < n; i++) {
                 JsonObject *o;
 
-                if (pending_only && rows[i].state != MIGRATION_PENDING)
+                /* The binding is applied each time, pending or not. */
+                if (pending_only && (rows[i].state != MIGRATION_PENDING || rows[i].version == 0))
                         continue;
                 o = json_object_new_object();
                 if (!o || json_object_array_add(list, o) < 0 ||
@@ -129,7 +130,9 @@ static int print_status(const Cli *c, JsonObject *list) {
         for (size_t i = 0; r >= 0 && i < json_object_array_length(list); i++) {
                 JsonObject *o = json_object_array_get_idx(list, i);
                 const char *state = json_string(o, "state");
-                _cleanup_free_ char *version = strjoinf("%" PRId64, json_int64(o, "version", 0)),
+                int64_t number = json_int64(o, "version", 0);
+                _cleanup_free_ char *version =
+                                            number > 0 ? strjoinf("%" PRId64, number) : strdup(""),
                                     *applied = cli_time_age(json_string(o, "applied_at"));
 
                 if (!version || !applied)
@@ -159,7 +162,7 @@ static int show(Cli *c, bool pending_only, Error *ret_error) {
                 return r;
         }
         for (size_t i = 0; i < n; i++)
-                n_pending += rows[i].state == MIGRATION_PENDING;
+                n_pending += rows[i].state == MIGRATION_PENDING && rows[i].version > 0;
         r = collect_rows(rows, n, pending_only, &list);
         migration_rows_free(rows, n);
         if (r < 0)
@@ -214,14 +217,18 @@ static int connect_as_owner(Cli *c, Error *ret_error) {
 
 static int migrate_run(Cli *c, Error *ret_error) {
         unsigned n_ways = cli_flag(c, "status") + cli_flag(c, "dry-run") + cli_flag(c, "print");
-        _cleanup_free_ char *binding = NULL;
+        const char *path = cli_option(c, "binding"), *slash = path ? strrchr(path, '/') : NULL;
+        _cleanup_free_ char *sql = NULL;
+        Binding chosen = { .name = slash ? slash + 1 : path };
+        const Binding *binding = path ? &chosen : NULL;
         int r;
 
         if (n_ways > 1)
                 return cli_usage(c, "one of --status, --dry-run and --print");
-        r = read_binding(cli_option(c, "binding"), &binding, ret_error);
+        r = read_binding(path, &sql, ret_error);
         if (r < 0)
                 return r;
+        chosen.sql = sql;
         if (cli_flag(c, "print"))
                 return print_schema(binding, ret_error);
         r = connect_as_owner(c, ret_error);
@@ -253,7 +260,8 @@ const Verb verb_migrate = {
                         { "dry-run", 0, NULL, "which would be, and change nothing" },
                         { "print", 0, NULL,
                           "all of it as one SQL file for psql, without database" },
-                        { "binding", 0, "FILE", "the functions over another application's tables" },
+                        { "binding", 0, "FILE",
+                          "the functions over another application's tables, or \"default\"" },
                         {},
                 },
         .run = migrate_run,

@@ -33,20 +33,63 @@ static int migration_script(const Migration *m, Str *s) {
                 m->version, m->sql, m->version, m->name, m->checksum);
 }
 
-static int functions_script(const char *binding, Str *s) {
-        return str_appendf(s, LOCK AS_OWNER "SET LOCAL check_function_bodies = off;\n%s\n%s\n",
-                           binding, schema_functions);
+/* Comes first: nothing is changed where the shipped binding would take another one's place. */
+static const char check_binding[] = AS_OWNER
+        "DO $binding$\n"
+        "DECLARE\n"
+        "    other text;\n"
+        "BEGIN\n"
+        "    IF pg_catalog.to_regclass('automapost.binding') IS NOT NULL THEN\n"
+        "        SELECT b.name INTO other FROM automapost.binding b\n"
+        "        WHERE b.name <> '" BINDING_DEFAULT "';\n"
+        "    END IF;\n"
+        "    IF other IS NOT NULL THEN\n"
+        "        RAISE EXCEPTION 'this database is bound to its application by another file: %', other\n"
+        "            USING ERRCODE = 'AM003', HINT = 'automapost migrate --binding ' || other\n"
+        "                || ' applies it again, --binding " BINDING_DEFAULT " the shipped one.';\n"
+        "    END IF;\n"
+        "END\n"
+        "$binding$;\n"
+        "RESET ROLE;\n";
+
+static int bootstrap_script(const Binding *binding, Str *s) {
+        return str_appendf(s, "%s\n%s", schema_bootstrap, binding ? "" : check_binding);
 }
 
-char *migrate_print(const char *binding) {
+static int functions_script(const Binding *binding, Str *s) {
+        const char *name = binding ? binding->name : BINDING_DEFAULT,
+                   *sql = binding && binding->sql ? binding->sql : schema_binding;
+        _cleanup_free_ char *checksum = sha256_hex(sql), *plain = strdup(name);
+
+        if (!checksum || !plain)
+                return -ENOMEM;
+        for (char *c = plain; *c; c++)
+                if (strchr("'\\\n\r", *c))
+                        *c = '_';
+        return str_appendf(
+                s,
+                LOCK AS_OWNER
+                "SET LOCAL check_function_bodies = off;\n%s\n%s\n"
+                "INSERT INTO automapost.binding AS b (name, checksum) VALUES ('%s', '%s')\n"
+                "ON CONFLICT (only_row) DO UPDATE\n"
+                "    SET name = excluded.name, checksum = excluded.checksum,\n"
+                "        applied_at = excluded.applied_at, applied_by = excluded.applied_by\n"
+                "    WHERE (b.name, b.checksum) <> (excluded.name, excluded.checksum);\n",
+                sql, schema_functions, plain, checksum);
+}
+
+char *migrate_print(const Binding *binding) {
         _cleanup_(str_done) Str s = {};
         int r;
 
-        r = str_appendf(
+        r = str_append(
                 &s,
                 "-- automapost-jobs: the whole schema. Idempotent; psql -v ON_ERROR_STOP=1 -f FILE\n"
-                "BEGIN;\n" LOCK "%s\nCOMMIT;\n",
-                schema_bootstrap);
+                "BEGIN;\n" LOCK);
+        if (r >= 0)
+                r = bootstrap_script(binding, &s);
+        if (r >= 0)
+                r = str_append(&s, "\nCOMMIT;\n");
         for (size_t i = 0; r >= 0 && i < n_schema_migrations; i++) {
                 r = str_append(&s, "\nBEGIN;\n");
                 if (r >= 0)
@@ -57,7 +100,7 @@ char *migrate_print(const char *binding) {
         if (r >= 0)
                 r = str_append(&s, "\nBEGIN;\n");
         if (r >= 0)
-                r = functions_script(binding ?: schema_binding, &s);
+                r = functions_script(binding, &s);
         if (r >= 0)
                 r = str_append(&s, "COMMIT;\n");
         return r < 0 ? NULL : TAKE_PTR(s.data);
@@ -79,6 +122,34 @@ static int set_row(MigrationRow *row, int64_t version, const char *name, Migrati
         return row->name && (row->applied_at || !applied_at) ? 0 : -ENOMEM;
 }
 
+/* The binding that is applied, as a row of its own; ret_n 0 where the database remembers none. The
+ * shipped one of another release is pending: the next migration renews it. */
+static int binding_status(Db *db, MigrationRow *ret, size_t *ret_n, Error *ret_error) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        _cleanup_free_ char *exists = NULL, *name = NULL, *shipped = NULL;
+        bool renewed;
+        int r;
+
+        *ret_n = 0;
+        r = db_value(db, &query_binding_exists, NULL, STEP_TIMEOUT, &exists, ret_error);
+        if (r < 0 || !streq_ptr(exists, "t"))
+                return r;
+        r = db_query(db, &query_schema_binding, NULL, STEP_TIMEOUT, &rows, ret_error);
+        if (r < 0 || rows_count(rows) == 0)
+                return r;
+        name = strjoinf("binding %s", rows_text(rows, 0, 0));
+        shipped = sha256_hex(schema_binding);
+        if (!name || !shipped)
+                return error_oom(ret_error);
+        renewed = streq(rows_text(rows, 0, 0), BINDING_DEFAULT) &&
+                  !streq(rows_text(rows, 0, 1), shipped);
+        if (set_row(ret, 0, name, renewed ? MIGRATION_PENDING : MIGRATION_APPLIED,
+                    rows_text(rows, 0, 2)) < 0)
+                return error_oom(ret_error);
+        *ret_n = 1;
+        return 0;
+}
+
 int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         _cleanup_free_ char *exists = NULL;
@@ -95,7 +166,7 @@ int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error) 
                         return r;
                 n_applied = rows_count(rows);
         }
-        list = calloc(n_applied + n_schema_migrations, sizeof(MigrationRow));
+        list = calloc(n_applied + n_schema_migrations + 1, sizeof(MigrationRow));
         if (!list)
                 return error_oom(ret_error);
         for (size_t i = 0; i < n_applied && r >= 0; i++) {
@@ -121,6 +192,12 @@ int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error) 
                 migration_rows_free(list, n);
                 return error_oom(ret_error);
         }
+        r = binding_status(db, &list[n], &n_applied, ret_error);
+        if (r < 0) {
+                migration_rows_free(list, n);
+                return r;
+        }
+        n += n_applied;
         *ret = list;
         *ret_n = n;
         return 0;
@@ -214,15 +291,17 @@ static int find_one_role(Db *db, const char *wanted, char **ret, Error *ret_erro
         return 0;
 }
 
-int migrate_apply(Db *db, const char *binding, const char *role, void (*say)(const char *),
+int migrate_apply(Db *db, const Binding *binding, const char *role, void (*say)(const char *),
                   Error *ret_error) {
-        _cleanup_(str_done) Str functions = {};
+        _cleanup_(str_done) Str bootstrap = {}, functions = {};
         _cleanup_free_ char *one_role = NULL;
         int r;
 
+        if (bootstrap_script(binding, &bootstrap) < 0)
+                return error_oom(ret_error);
         r = find_one_role(db, role, &one_role, ret_error);
         if (r >= 0)
-                r = apply_step(db, one_role ? "schema" : "roles and schema", schema_bootstrap,
+                r = apply_step(db, one_role ? "schema" : "roles and schema", bootstrap.data,
                                one_role, say, ret_error);
         if (r < 0)
                 return r;
@@ -236,7 +315,7 @@ int migrate_apply(Db *db, const char *binding, const char *role, void (*say)(con
         }
         if (r < 0)
                 return r;
-        if (functions_script(binding ?: schema_binding, &functions) < 0)
+        if (functions_script(binding, &functions) < 0)
                 return error_oom(ret_error);
         return apply_step(db, "functions and grants", functions.data, one_role, say, ret_error);
 }

@@ -21,19 +21,27 @@ typedef struct MigrationRow {
         char *applied_at; /* or NULL */
 } MigrationRow;
 
-/* What the database has and what it lacks, by version. */
+/* Another application's binding. name: of its file, or BINDING_DEFAULT for the shipped one, whose
+ * sql is NULL. Where nobody chose (a NULL Binding) the shipped one is applied, but not in the place
+ * of another: that is an error, which names it. */
+#define BINDING_DEFAULT "default"
+typedef struct Binding {
+        const char *name;
+        const char *sql;
+} Binding;
+
+/* What the database has and what it lacks, by version; of version 0 is the binding. */
 int migrate_status(Db *db, MigrationRow **ret, size_t *ret_n, Error *ret_error);
 void migration_rows_free(MigrationRow *rows, size_t n);
 
 #define MIGRATE_OWNER "automapost_jobs_owner"
 
-/* Applies what is missing. binding: SQL of another binding file, or NULL for the application's own.
- * role: NULL, or the one role under which all of it shall lie (one-role.h); a schema that lies
- * under one stays there. say is called before each step. ERROR_CONFIG where the schema is newer or
- * was changed. */
-int migrate_apply(Db *db, const char *binding, const char *role, void (*say)(const char *step),
+/* Applies what is missing. role: NULL, or the one role under which all of it shall lie
+ * (one-role.h); a schema that lies under one stays there. say is called before each step.
+ * ERROR_CONFIG where the schema is newer or was changed. */
+int migrate_apply(Db *db, const Binding *binding, const char *role, void (*say)(const char *step),
                   Error *ret_error);
 
 /* The same as one idempotent file for psql, on any PostgreSQL of 14 or newer. NULL when memory is
  * short. */
-char *migrate_print(const char *binding);
+char *migrate_print(const Binding *binding);

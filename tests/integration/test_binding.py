@@ -2,6 +2,8 @@
 """The application is bound by one file of functions, and nothing else holds on to its tables: it
 migrates them as it likes, before, after and beside ours, and another application is another file."""
 
+import json
+import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -124,6 +126,43 @@ def test_another_file_is_all_it_takes(second):
     assert timedelta(days=59) < ends < timedelta(days=61)
     assert p.publication(second, both) == "sent"
     assert p.publication(second, late) == "missed"
+
+
+def say_migrate(world, *arguments):
+    """What the command says, whatever its exit status."""
+    done = world.start("automapost", "migrate", *arguments, env={
+        "AUTOMAPOST_DATABASE_URL": world.cluster.url(world.dbname)})
+    return done.wait(30), done.stderr
+
+
+def functions(world):
+    return world.rows("SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'app\\_%'"
+                      " AND pronamespace = 'automapost'::regnamespace ORDER BY 1")
+
+
+def test_another_binding_is_not_replaced_unasked(second):
+    """An upgrade migrates without a thought of the binding: it is told, and nothing is changed."""
+    bound = functions(second)
+    status, said = say_migrate(second)
+    assert status == 78
+    assert "bound to its application by another file: second-binding.sql" in said
+    assert "automapost migrate --binding second-binding.sql" in said
+    assert functions(second) == bound
+    _, printed = say_migrate(second, "--print")
+    psql = [second.cluster.bindir / "psql", "-v", "ON_ERROR_STOP=1", "-q",
+            second.cluster.url(second.dbname)]
+    done = subprocess.run(psql, input=printed, text=True, capture_output=True, check=False)
+    assert done.returncode == 3 and "another file: second-binding.sql" in done.stderr
+    assert functions(second) == bound
+    rows = json.loads(say_migrate(second, "--status", "--json")[1])
+    assert rows[-1]["name"] == "binding second-binding.sql" and rows[-1]["state"] == "applied"
+
+    migrate(second, "--binding", str(SECOND))
+    assert functions(second) == bound
+    migrate(second, "--binding", "default")
+    assert functions(second) != bound
+    assert "binding default" in say_migrate(second, "--status")[1]
+    migrate(second)
 
 
 # The application's own migrations
