@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- load: what publishing is given, as the world is now, and what need not run any more.
 BEGIN;
-SELECT plan(43);
+SELECT plan(46);
 SELECT t.worker('w1');
 
 -- The input
@@ -58,6 +58,14 @@ FROM (VALUES
     (16, 'the account not chosen any more',
         'UPDATE posts SET "authProviderIds" = ''{}'' WHERE id = %L',
         'cancelled 0 cancelled not-chosen not-chosen'),
+    (70, 'nor its platform', 'UPDATE posts SET "authProviderIds" = ''{}'', providers = ''{mastodon}''
+        WHERE id = %L', 'cancelled 0 cancelled not-chosen not-chosen'),
+    (71, 'chosen by its platform alone', 'UPDATE posts SET "authProviderIds" = ''{}'',
+        providers = ''{webhook}'' WHERE id = %L', 'given: running 0 pending - -'),
+    (72, 'its platform chosen, but there another account', 'WITH other AS (
+            SELECT t.account(73, 1, ''webhook'') AS id)
+        UPDATE posts p SET providers = ''{webhook}'', "authProviderIds" = ARRAY[o.id] FROM other o
+        WHERE p.id = %L', 'cancelled 0 cancelled not-chosen not-chosen'),
     (17, 'the account gone', 'DELETE FROM auth_providers WHERE id = %L',
         'failed 0 failed not-your-account not-your-account'),
     (18, 'the account another member''s',
