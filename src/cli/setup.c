@@ -188,6 +188,8 @@ static int make(Setup *s, Error *ret_error) {
         if (r >= 0)
                 r = setup_schema(s, ret_error);
         if (r >= 0)
+                r = setup_installation(s, s->service, ret_error);
+        if (r >= 0)
                 r = setup_write_settings(s, ret_error);
         return r < 0 ? r : setup_start_timers(s, ret_error);
 }
@@ -285,6 +287,7 @@ static int setup_run(Cli *c, Error *ret_error) {
                 .join = cli_option(c, "join"),
                 .report = json_object_new_object(),
         };
+        bool done = false;
         int r;
 
         if (!s.report || take_admin_url(&s) < 0)
@@ -292,7 +295,9 @@ static int setup_run(Cli *c, Error *ret_error) {
         r = check_options(c, &s);
         if (r != 0)
                 return r;
-        r = run(&s, ret_error);
+        r = setup_installation_alone(&s, &done, ret_error);
+        if (r >= 0 && !done)
+                r = run(&s, ret_error);
         if (r >= 0 && c->json)
                 (void) cli_print_json(s.report);
         return r;

@@ -7,6 +7,7 @@
  *     setup-database.c     looks at that database, and who may do what there
  *     setup-login.c        what the services and the operators log in as
  *     setup-schema.c       makes roles, schema and binding, or says what an administrator must
+ *     setup-installation.c  which installation this machine is a host of
  *     setup-host.c         the settings file and the timers of this machine
  *     setup-publishing.c   shows what publishing would do, and switches it on
  *
@@ -100,6 +101,11 @@ int setup_administrator_sql(const Setup *s, char **ret, Error *ret_error);
 /* 0; 1 where the SQL was printed for an administrator, who must act first. */
 int setup_roles(Setup *s, Error *ret_error);
 int setup_schema(Setup *s, Error *ret_error);
+
+/* --adopt and --join, over a connection as the services have it; without either, nothing. */
+int setup_installation(const Setup *s, Db *db, Error *ret_error);
+/* On a machine that is set up already that is all there is to do: *ret_done. */
+int setup_installation_alone(const Setup *s, bool *ret_done, Error *ret_error);
 
 int setup_check_host(const Setup *s, Error *ret_error);
 /* Keeps a URL with a password before anybody is told of it; found again by setup_find_login(). */

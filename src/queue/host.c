@@ -37,7 +37,7 @@ int host_meet(Db *db, const Host *host, const Settings *settings, const char *in
         Mark mark;
         int r;
 
-        r = mark_read(settings->state_dir, installation, &mark, ret_error);
+        r = mark_read(settings->state_dir, installation, host->machine, &mark, ret_error);
         if (r < 0)
                 return r;
         (void) snprintf(begins, sizeof(begins), "%" PRId64, mark.begins);

@@ -41,8 +41,9 @@ static int open_folder(const char *state_dir) {
         return fd;
 }
 
-static int file_name(const char *installation, const char *suffix, char ret[static NAME_MAX]) {
-        int n = snprintf(ret, NAME_MAX, "begun-%s%s", installation, suffix);
+static int file_name(const char *installation, const char *machine, const char *suffix,
+                     char ret[static NAME_MAX]) {
+        int n = snprintf(ret, NAME_MAX, "begun-%s-%s%s", installation, machine, suffix);
 
         return n < NAME_MAX && !strchr(installation, '/') ? 0 : -EINVAL;
 }
@@ -102,13 +103,14 @@ static int lock_folder(int folder) {
         return 0;
 }
 
-int mark_read(const char *state_dir, const char *installation, Mark *ret, Error *ret_error) {
+int mark_read(const char *state_dir, const char *installation, const char *machine, Mark *ret,
+              Error *ret_error) {
         char name[NAME_MAX];
         _cleanup_close_ int folder = open_folder(state_dir);
         int r = folder;
 
         if (r >= 0)
-                r = file_name(installation, "", name);
+                r = file_name(installation, machine, "", name);
         if (r >= 0)
                 r = read_at(folder, name, ret);
         if (r == -EBADMSG)
@@ -119,17 +121,17 @@ int mark_read(const char *state_dir, const char *installation, Mark *ret, Error 
         return r < 0 ? cannot(state_dir, -r, ret_error) : 0;
 }
 
-int mark_write(const char *state_dir, const char *installation, const Mark *mark,
-               Error *ret_error) {
+int mark_write(const char *state_dir, const char *installation, const char *machine,
+               const Mark *mark, Error *ret_error) {
         char name[NAME_MAX], new_name[NAME_MAX];
         _cleanup_close_ int folder = open_folder(state_dir);
         Mark before = {};
         int r = folder;
 
         if (r >= 0)
-                r = file_name(installation, "", name);
+                r = file_name(installation, machine, "", name);
         if (r >= 0)
-                r = file_name(installation, ".new", new_name);
+                r = file_name(installation, machine, ".new", new_name);
         if (r >= 0)
                 r = lock_folder(folder);
         if (r >= 0)

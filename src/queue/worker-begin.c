@@ -62,9 +62,10 @@ static int worker_mark(const Worker *w, const Rows *rows, Error *ret_error) {
                         mark.begins = rows_int64(rows, i, 2, 0);
                         (void) snprintf(mark.at, sizeof(mark.at), "%s", rows_text(rows, i, 3));
                 }
-        return go && mark.begins > 0 ? mark_write(w->config->settings->state_dir,
-                                                  w->engine->installation, &mark, ret_error)
-                                     : 0;
+        if (!go || mark.begins == 0)
+                return 0;
+        return mark_write(w->config->settings->state_dir, w->engine->installation, w->host.machine,
+                          &mark, ret_error);
 }
 
 /* A task that could not be begun at all (its row, the application's tables or the state folder

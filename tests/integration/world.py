@@ -411,17 +411,17 @@ class World:
                 raise AssertionError(f"not within {seconds} s: {what or probe}")
             time.sleep(0.005)
 
-    def settle_down(self, seconds: float = 60, env: Optional[dict] = None) -> int:
+    def settle_down(self, seconds: float = 60, **options) -> int:
         """Ticks until nothing is due and every delivery has come to its end, cleanup last; how
         many ticks. Between two it waits until the database says that something is due."""
         deadline = time.monotonic() + seconds
         ticks = 0
         while True:
-            self.run(seconds=max(1.0, deadline - time.monotonic()), env=env)
+            self.run(seconds=max(1.0, deadline - time.monotonic()), **options)
             ticks += 1
             wait = self.value(NEXT_DUE)
             if wait is None:
-                self.run("cleanup", env=env)
+                self.run("cleanup", **options)
                 return ticks
             if time.monotonic() + float(wait) > deadline:
                 raise AssertionError(f"not at rest within {seconds} s:\n{self.unsettled()}")
