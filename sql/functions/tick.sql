@@ -15,6 +15,8 @@ $$;
 -- anything to do? Writes nothing. In one statement without functions of its own: a new connection
 -- plans it cold, and each function more would be planned apart. Those that look closer are called
 -- only where there is something to look at.
+-- hosts: who may go on at once if its boot and its mark are the same; everybody else calls
+-- meet_host().
 -- Times are the statement's: no index serves a comparison with a time that changes meanwhile.
 -- work: a due job that may run, found priority by priority as claim does; a worker that lapsed, one
 -- that works on such jobs and may lapse; for publishing also what its collect has to do. schedule:
@@ -28,6 +30,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
         'schema', (SELECT max(m.version) FROM automapost.schema_migrations m),
         'lowestBinary', automapost.lowest_binary(),
         'installation', i.id,
+        'hosts', (
+            SELECT jsonb_object_agg(h.machine, jsonb_build_object('boot', h.boot_id,
+                                                                  'begins', h.begins))
+            FROM automapost.installation_now n, automapost.hosts h
+            WHERE n.state = 'known' AND h.admitted AND h.compared_at IS NOT NULL
+                AND h.seen_at > statement_timestamp() - e.seen_every),
         'defined', d.id IS NOT NULL,
         'active', COALESCE(automapost.is_runnable(d), false),
         'pausedReason', d.paused_reason,

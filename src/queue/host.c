@@ -28,6 +28,20 @@ int host_read(Host *ret, Error *ret_error) {
         return 0;
 }
 
+int host_is_known(const Host *host, JsonObject *tick, const Settings *settings,
+                  const char *installation, bool *ret, Error *ret_error) {
+        JsonObject *o = json_member(json_member(tick, "hosts"), host->machine);
+        Mark mark;
+        int r;
+
+        r = mark_read(settings->state_dir, installation, host->machine, &mark, ret_error);
+        if (r < 0)
+                return r;
+        *ret = o && streq_ptr(json_string(o, "boot"), host->boot) &&
+               json_int64(o, "begins", 0) >= mark.begins;
+        return 0;
+}
+
 int host_meet(Db *db, const Host *host, const Settings *settings, const char *installation,
               usec_t timeout, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;

@@ -19,6 +19,10 @@ typedef struct Host {
 /* ERROR_CONFIG on a machine without a machine-id. */
 int host_read(Host *ret, Error *ret_error);
 
+/* Whether the answer to a tick says already that this host may go on, which is the rule. */
+int host_is_known(const Host *host, JsonObject *tick, const Settings *settings,
+                  const char *installation, bool *ret, Error *ret_error);
+
 /* May this host work for the installation at this moment? Tells the database this host's mark. 0:
  * go on. 1: nothing is to be begun yet, which is logged. ERROR_CONFIG "copy", "unknown-host" or
  * "clone": never, until an operator acts, and how. */

@@ -277,14 +277,18 @@ static int plan_collect(ServiceContext *c, JsonObject *tick, bool *ret_due, Erro
 }
 
 /* 1: this host may begin nothing at this moment, and has said why. */
-static int meet(ServiceContext *c, Error *ret_error) {
+static int meet(ServiceContext *c, JsonObject *tick, Error *ret_error) {
+        bool known = false;
         Host host;
         int r;
 
         if (!c->engine.installation || arg_dry_run)
                 return 0;
         r = host_read(&host, ret_error);
-        if (r < 0)
+        if (r >= 0)
+                r = host_is_known(&host, tick, c->settings, c->engine.installation, &known,
+                                  ret_error);
+        if (r < 0 || known)
                 return r;
         return host_meet(c->db, &host, c->settings, c->engine.installation, QUERY_TIMEOUT,
                          ret_error);
@@ -309,7 +313,7 @@ static int first_question(ServiceContext *c, const char *types, bool *ret_work, 
         r = engine_check_version(&c->engine, ret_error);
         if (r < 0)
                 return r;
-        r = meet(c, ret_error);
+        r = meet(c, tick, ret_error);
         if (r != 0)
                 return r;
         if (!json_boolean(tick, "active", false)) {

@@ -2,7 +2,7 @@
 -- A copy never publishes, a restore never repeats: meet_host(), adopt_installation(), join_host(),
 -- and what begin and claim make of it.
 BEGIN;
-SELECT plan(100);
+SELECT plan(104);
 
 CREATE FUNCTION pg_temp.said(machine text, boot text DEFAULT 'boot') RETURNS text
 LANGUAGE sql AS $$
@@ -35,10 +35,13 @@ FROM automapost.installation_now;
 SELECT is((name, admitted, boot_id, begins)::text, '("name of a",t,boot,0)', 'the host''s row')
 FROM automapost.hosts;
 CREATE TEMP TABLE before AS SELECT ctid::text AS place FROM automapost.hosts;
+SELECT is(automapost.tick('queue', '{}') -> 'hosts', '{"a": {"boot": "boot", "begins": 0}}',
+    'a tick says who may go on at once');
 SELECT is(t.meet('a'), 'known', 'it comes again');
 SELECT is((SELECT ctid::text FROM automapost.hosts), (SELECT place FROM before),
     'a quiet minute writes nothing');
 UPDATE automapost.hosts SET seen_at = seen_at - interval '31 min';
+SELECT is(automapost.tick('queue', '{}') -> 'hosts', 'null', 'not who was not seen for long');
 SELECT is(t.meet('a'), 'known', 'half an hour later');
 SELECT ok(t.is_in(seen_at, '0 s'), 'it is noted that it was seen') FROM automapost.hosts;
 
@@ -140,6 +143,7 @@ SELECT is(pg_temp.copy('table_oid = table_oid + 1'),
 SELECT is(pg_temp.copy('only_row = only_row'), 'is no copy', 'and nothing of it');
 UPDATE automapost.installation SET table_oid = table_oid + 1;
 SELECT is(pg_temp.problems(), '{copy}', 'status says so');
+SELECT is(automapost.tick('queue', '{}') -> 'hosts', 'null', 'nobody goes on at once in a copy');
 SELECT is(pg_temp.problem('copy') -> 'command', '["automapost", "setup", "--adopt"]', 'and how on');
 SELECT t.refuses('SELECT t.claim()', 'AM003', 'this database is a copy', 'nothing is claimed');
 SELECT t.refuses('SELECT t.claim()', 'AM003', 'sudo automapost setup --adopt', 'and how on');
@@ -229,6 +233,7 @@ UPDATE automapost.hosts SET seen_at = seen_at - interval '2 h' WHERE machine = '
 SELECT t.publishing(8);
 SELECT t.failover();
 SELECT is(t.claim('w2'), '{}', 'nothing is claimed on another timeline');
+SELECT is(automapost.tick('queue', '{}') -> 'hosts', 'null', 'nor does anybody go on at once there');
 SELECT matches(pg_temp.said('a'), '^comparing .*failover.* before name of b has looked',
     'the first waits for the second, not for one that was gone before');
 SELECT is(t.meet('b'), 'known', 'which comes, and nothing is in doubt');

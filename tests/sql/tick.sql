@@ -7,7 +7,7 @@ CREATE FUNCTION pg_temp.work(service text DEFAULT 'queue',
     types text[] DEFAULT '{plain}') RETURNS boolean LANGUAGE sql AS $$
     SELECT (automapost.tick(service, types) ->> 'work')::boolean
 $$;
-SELECT is(automapost.tick('queue', '{plain}') - 'engine' - 'schema' - 'schedule' - 'installation',
+SELECT is(automapost.tick('queue', '{plain}') - 'engine' - 'schema' - 'schedule' - 'installation' - 'hosts',
     '{"lowestBinary": "0.1.0", "defined": true, "active": true, "pausedReason": null,
     "work": false}', 'a quiet minute');
 SELECT is(automapost.tick('queue', '{}') ->> 'installation', (SELECT id::text
@@ -22,13 +22,13 @@ SELECT is((version, lowest_binary)::text, format('(%s,0.1.0)', (SELECT max(versi
     FROM automapost.schema_migrations)), 'schema_version() says the same')
     FROM automapost.schema_version();
 SELECT is(automapost.tick('no-such', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary'
-        - 'installation',
+        - 'installation' - 'hosts',
     '{"defined": false, "active": false, "pausedReason": null, "work": false}',
     'a service that there is not');
 SELECT is(automapost.tick('plain', '{}') ->> 'defined', 'false', 'a type is no service');
 SELECT automapost.pause('queue', 'platform work');
 SELECT is(automapost.tick('queue', '{}') - 'engine' - 'schema' - 'schedule' - 'lowestBinary'
-        - 'installation',
+        - 'installation' - 'hosts',
     '{"defined": true, "active": false, "pausedReason": "platform work", "work": false}',
     'paused, and why');
 SELECT automapost.resume('queue');
