@@ -5,6 +5,7 @@
  * services' user can write: read without following links, by a grammar that allows times and
  * nothing else, for the names of our own units. */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +29,10 @@ static const char *const names[] = {
 #undef SERVICE
 };
 
+static int failed(void) {
+        return errno > 0 ? -errno : -EIO;
+}
+
 static int read_file_at(int folder, const char *name, char **ret) {
         _cleanup_close_ int fd =
                 openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -38,12 +43,12 @@ static int read_file_at(int folder, const char *name, char **ret) {
         if (!text)
                 return -ENOMEM;
         if (fd < 0 || fstat(fd, &st) < 0)
-                return errno == ELOOP ? -EBADMSG : -errno;
+                return errno == ELOOP ? -EBADMSG : failed();
         if (!S_ISREG(st.st_mode))
                 return -EBADMSG;
         n = read(fd, text, TIMER_FILE_MAX + 1);
         if (n < 0)
-                return -errno;
+                return failed();
         if (!timer_file_is_valid(text, (size_t) n))
                 return -EBADMSG;
         *ret = TAKE_PTR(text);
@@ -57,7 +62,7 @@ static int write_file_at(int folder, const char *name, const char *text) {
                 openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
         if (fd < 0 || write(fd, text, n) != (ssize_t) n)
-                return -errno;
+                return failed();
         return 0;
 }
 
@@ -75,13 +80,14 @@ static int apply(int from, int to, const char *name) {
                 return 0; /* nobody has given it other times: the unit's own */
         if (r < 0)
                 return r;
+        assert(text);
         if (mkdirat(to, folder, 0755) < 0 && errno != EEXIST)
                 return -errno;
         dropins = openat(to, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (dropins < 0)
                 return -errno;
         r = read_file_at(dropins, FILE_NAME, &old);
-        if (r >= 0 && streq(old, text))
+        if (r >= 0 && streq_ptr(old, text))
                 return 0;
         r = write_file_at(dropins, FILE_NAME ".new", text);
         if (r < 0)
