@@ -346,7 +346,7 @@ settle:                                          /* settle_jobs, settle_one */
 #if BUG == 4
        if :: HOLDS(d) && state[d] != sent -> set_state(d, sent) :: else fi
 #else
-       if :: state[d] != sent && begin_number[d] >= number -> set_state(d, sent) :: else fi
+       if :: state[d] != sent -> set_state(d, sent) :: else fi
 #endif
     :: else
     fi;
