@@ -261,7 +261,7 @@ const Verb verb_migrate = {
                         { "print", 0, NULL,
                           "all of it as one SQL file for psql, without database" },
                         { "binding", 0, "FILE",
-                          "the functions over another application's tables, or \"default\"" },
+                          "functions of another application, or \"default\"" },
                         {},
                 },
         .run = migrate_run,

@@ -11,6 +11,7 @@ import pytest
 
 from harness.postgres import Cluster
 
+from . import cli_fixtures
 from . import world as w
 
 _numbers = itertools.count(1)
@@ -66,3 +67,36 @@ def webhooks(world):
     """A receiver of webhooks that belongs to the world."""
     with w.WebhookReceiver() as fake:
         yield world.receiver(w.Webhooks(fake))
+
+
+# The command, on a database of its own (cli_fixtures.py).
+
+
+@pytest.fixture(scope="session")
+def program(build):
+    return build.program("automapost")
+
+
+@pytest.fixture(scope="session")
+def template(cluster, program):
+    cli_fixtures.make_template(cluster, program, "template_cli")
+    return "template_cli"
+
+
+@pytest.fixture
+def db(cluster, template):
+    name = cluster.create_database(f"cli_{next(_numbers)}", template)
+    database = cli_fixtures.Database(cluster, name)
+    yield database
+    cluster.drop_database(database.name)
+
+
+@pytest.fixture
+def cli(db, program):
+    return cli_fixtures.Command(program, {"AUTOMAPOST_DATABASE_URL": db.url("cli_operator")})
+
+
+@pytest.fixture
+def bare(program):
+    """The command without any setting."""
+    return cli_fixtures.Command(program)

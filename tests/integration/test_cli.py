@@ -19,39 +19,10 @@ import pytest
 from harness import app
 from harness.process import Child, free_port, process_state, wait_readable
 
-from .cli_fixtures import (Answer, Command, Database, environment, make_template, short_folder)
+from .cli_fixtures import Answer, Command, environment, short_folder
 
 _numbers = itertools.count(1)
 ESCAPE = "\033"
-
-
-@pytest.fixture(scope="session")
-def program(build):
-    return build.program("automapost")
-
-
-@pytest.fixture(scope="session")
-def template(cluster, program):
-    make_template(cluster, program, "template_cli")
-    return "template_cli"
-
-
-@pytest.fixture
-def db(cluster, template):
-    database = Database(cluster, cluster.create_database(f"cli_{next(_numbers)}", template))
-    yield database
-    cluster.drop_database(database.name)
-
-
-@pytest.fixture
-def cli(db, program):
-    return Command(program, {"AUTOMAPOST_DATABASE_URL": db.url("cli_operator")})
-
-
-@pytest.fixture
-def bare(program):
-    """The command without any setting."""
-    return Command(program)
 
 
 def counts(db) -> tuple:

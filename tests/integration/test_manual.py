@@ -11,7 +11,6 @@ import pytest
 from harness import manual
 
 from .cli_fixtures import Command
-from .test_cli import bare, cli, db, program, template  # noqa: F401  fixtures
 
 RUNBOOK = manual.SOURCE / "automapost-runbook.7"
 SECTION_OF_SEVERITY = {3: "CANNOT TELL", 2: "POSTS ARE NOT GOING OUT",
@@ -21,7 +20,7 @@ JOB = "0192f7c4-5a1e-7c3e-9d2b-6f0a1b2c3d4e"
 MINE = [example for example in manual.all_examples() if example.startswith("$ automapost ")]
 
 
-def test_runbook_has_every_problem_in_the_order_of_status(bare):  # noqa: F811
+def test_runbook_has_every_problem_in_the_order_of_status(bare):
     kinds = bare("status", "--kinds", "--json").json
     sections = manual.sections(RUNBOOK)
     for severity, title in SECTION_OF_SEVERITY.items():
@@ -41,7 +40,7 @@ def test_every_entry_of_the_runbook_has_its_four_answers():
 
 
 @pytest.mark.parametrize("example", MINE)
-def test_example(example, cli, db):  # noqa: F811
+def test_example(example, cli, db):
     """Each on a database in which the job of the examples has failed."""
     words = shlex.split(example)[2:]
     db.job("social-media-post", "failed", id=JOB, error_message="refused",

@@ -7,15 +7,14 @@ from datetime import datetime, timezone
 
 import pytest
 
-from .test_cli import cli, db, program, template  # noqa: F401  fixtures
 
 
-def row(db, name):  # noqa: F811
+def row(db, name):
     return db.execute("SELECT cron_schedule, timezone FROM automapost.job_definitions"
                       " WHERE name = %s", (name,))[0]
 
 
-def test_definitions(cli, db):  # noqa: F811
+def test_definitions(cli, db):
     cli("pause", "queue", "platform work")
     cli("schedule", "noop", "0 9 * * 1-5", "--timezone", "America/New_York")
     rows = {o["name"]: o for o in cli("definitions", "--json").json}
@@ -36,7 +35,7 @@ def test_definitions(cli, db):  # noqa: F811
     assert re.search(r"type\s+on demand\s+-\s+-\s+active\s+12 tries of 1 min", lines["refresh-token"])
 
 
-def test_schedule_is_changed(cli, db):  # noqa: F811
+def test_schedule_is_changed(cli, db):
     said = cli("schedule", "cleanup", "0 8 * * 1-5", "--timezone", "Europe/Berlin").out.splitlines()
     assert said[0] == "cleanup is now due at '0 8 * * 1-5' by the clocks of Europe/Berlin:"
     assert len(said) == 12
@@ -58,7 +57,7 @@ def test_schedule_is_changed(cli, db):  # noqa: F811
     assert "It was on demand." in cli("schedule", "cleanup", "@daily").out
 
 
-def test_schedule_is_shown_or_tried(cli, db):  # noqa: F811
+def test_schedule_is_shown_or_tried(cli, db):
     said = cli("schedule", "cleanup").out
     assert said.startswith("cleanup is due at '*/10 * * * *' by the clocks of UTC:")
     said = cli("schedule", "cleanup", "0 8 * * *", "--dry-run").out
@@ -70,7 +69,7 @@ def test_schedule_is_shown_or_tried(cli, db):  # noqa: F811
     assert "It is paused: automapost resume cleanup" in cli("schedule", "cleanup").out
 
 
-def test_days_on_which_clocks_are_changed(cli):  # noqa: F811
+def test_days_on_which_clocks_are_changed(cli):
     """The last Sundays of March and of October, whatever the year."""
     runs = cli("schedule", "cleanup", "30 2 25-31 3,10 */7", "-n", "--timezone", "Europe/Berlin",
                "--json").json["next_runs"]
@@ -96,13 +95,13 @@ def test_days_on_which_clocks_are_changed(cli):  # noqa: F811
     (["@reboot"], "is not one of the names"),
     (["0 8 * * *", "--timezone", "Berlin"], 'there is no time zone "Berlin"\nHINT: names are'),
 ])
-def test_what_cannot_be_used_is_refused(cli, db, arguments, says):  # noqa: F811
+def test_what_cannot_be_used_is_refused(cli, db, arguments, says):
     answer = cli("schedule", "cleanup", *arguments, status=1)
     assert says in answer.err and not answer.out
     assert row(db, "cleanup") == ("*/10 * * * *", "UTC")
 
 
-def test_wrong_usage(cli):  # noqa: F811
+def test_wrong_usage(cli):
     assert "nothing is named" in cli("schedule", "no-such", "@daily", status=1).err
     assert "has no schedule" in cli("schedule", "refresh-token", "@daily", status=1).err
     assert "one of CRON, --default and --off" in cli("schedule", "cleanup", "@daily", "--off",
