@@ -403,5 +403,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
         SET admitted = true, name = excluded.name, seen_at = clock_timestamp(),
             since = CASE WHEN h.admitted THEN h.since ELSE clock_timestamp() END,
             by = CASE WHEN h.admitted THEN h.by ELSE session_user END,
+            -- why it was turned away is no reason any more; a member's clone is one still
+            refused_at = CASE WHEN h.admitted THEN h.refused_at END,
             compared_at = CASE WHEN h.admitted THEN h.compared_at ELSE excluded.compared_at END
 $$;

@@ -1,9 +1,10 @@
--- When publishing began here (switched on by setup, or begun without it; null: it did not yet), from
--- when on posts are published, and the seconds after which one is too late.
+-- Which installation this is, when publishing began here (switched on by setup, or begun without it;
+-- null: it did not yet), from when on posts are published, and the seconds after which one is too late.
 CREATE OR REPLACE FUNCTION automapost.publishing_state()
 RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$
     SELECT jsonb_build_object(
+        'installation', i.id,
         'since', COALESCE(i.publishing_since, (SELECT min(d.begun_at) FROM automapost.post_deliveries d)),
         'from', i.publish_from,
         'lateLimit', floor(extract(epoch FROM e.late_limit)))

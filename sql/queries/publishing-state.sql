@@ -1,2 +1,2 @@
--- One JSON object: when publishing began here, from when on posts are published, what is too late.
+-- One JSON object: which installation this is, when publishing began here, from when on posts are published, what is too late.
 SELECT automapost.publishing_state()

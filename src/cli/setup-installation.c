@@ -6,6 +6,8 @@
 #include "cli/setup.h"
 #include "queue/host.h"
 
+#define STATE_FOLDER "/var/lib/automapost-jobs" /* StateDirectory= of the units */
+
 static void say_adopted(const Setup *s, JsonObject *answer) {
         const char *id = json_string(answer, "installation");
 
@@ -48,7 +50,7 @@ int setup_installation_alone(const Setup *s, bool *ret_done, Error *ret_error) {
         int r;
 
         *ret_done = false;
-        if (!s->adopt && !s->join)
+        if ((!s->adopt && !s->join) || cli_option(s->c, "env"))
                 return 0;
         r = cli_settings(s->c, ret_error);
         if (r < 0 || isempty(s->c->settings.database_url) || s->c->settings_in_dev)
@@ -56,4 +58,28 @@ int setup_installation_alone(const Setup *s, bool *ret_done, Error *ret_error) {
         *ret_done = true;
         r = cli_connect(s->c, ret_error);
         return r < 0 ? r : setup_installation(s, s->c->db, ret_error);
+}
+
+int setup_admission(Setup *s, Error *ret_error) {
+        _cleanup_free_ char *state_folder = strdup(STATE_FOLDER);
+        const Settings settings = { .state_dir = state_folder };
+        _cleanup_(json_unrefp) JsonObject *state = NULL;
+        const char *id;
+        Host host;
+        int r;
+
+        r = state_folder ? setup_read_state(s, &state, ret_error) : error_oom(ret_error);
+        if (r >= 0)
+                r = host_read(&host, ret_error);
+        if (r < 0)
+                return r;
+        id = json_string(state, "installation");
+        r = host_meet(s->service, &host, &settings, strnull(id), CLI_TIMEOUT, ret_error);
+        if (r < 0)
+                return r;
+        setup_say(s, STYLE_NONE,
+                  "This machine is a host of installation %s. A further one joins with: sudo "
+                  "automapost setup --join %s",
+                  strnull(id), strnull(id));
+        return json_set_string(s->report, "installation", id) < 0 ? error_oom(ret_error) : 0;
 }

@@ -21,14 +21,16 @@
 
 /* ---- who is there ---- */
 
-/* The machine's name as far as it may stand in a role's. */
+/* The machine's name as far as it may stand in a role's, and what tells it from another of that
+ * name. */
 static char *host_name(void) {
-        char name[256] = "";
+        char name[256] = "", hash[ID128_SIZE] = "";
 
         (void) gethostname(name, sizeof(name) - 1);
         name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")] =
                 '\0';
-        return strndup(*name ? name : "host", HOST_MAX);
+        (void) machine_hash(hash);
+        return strjoinf("%.*s-%.8s", HOST_MAX, *name ? name : "host", *hash ? hash : "0");
 }
 
 static JsonObject *find_login(const Setup *s, const char *name) {

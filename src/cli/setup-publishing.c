@@ -17,9 +17,7 @@
 
 /* ---- since when ---- */
 
-/* {"since", "from", "lateLimit"}: when publishing was first switched on, from when on posts are
- * published; an empty object where there is no schema yet. */
-static int read_state(Setup *s, JsonObject **ret, Error *ret_error) {
+int setup_read_state(const Setup *s, JsonObject **ret, Error *ret_error) {
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -298,7 +296,7 @@ int setup_show_publishing(Setup *s, Error *ret_error) {
                                           *queue = NULL;
         int r;
 
-        r = read_state(s, &state, ret_error);
+        r = setup_read_state(s, &state, ret_error);
         if (r >= 0)
                 r = check_catch_up(s, state, ret_error);
         if (r >= 0)

@@ -190,6 +190,8 @@ static int make(Setup *s, Error *ret_error) {
         if (r >= 0)
                 r = setup_installation(s, s->service, ret_error);
         if (r >= 0)
+                r = setup_admission(s, ret_error);
+        if (r >= 0)
                 r = setup_write_settings(s, ret_error);
         return r < 0 ? r : setup_start_timers(s, ret_error);
 }

@@ -104,17 +104,24 @@ int setup_schema(Setup *s, Error *ret_error);
 
 /* --adopt and --join, over a connection as the services have it; without either, nothing. */
 int setup_installation(const Setup *s, Db *db, Error *ret_error);
-/* On a machine that is set up already that is all there is to do: *ret_done. */
+/* On a machine that is set up already, and told of no other .env, that is all there is to do:
+ * *ret_done. */
 int setup_installation_alone(const Setup *s, bool *ret_done, Error *ret_error);
 
 int setup_check_host(const Setup *s, Error *ret_error);
 /* Keeps a URL with a password before anybody is told of it; found again by setup_find_login(). */
 int setup_keep_pending(const Setup *s, Error *ret_error);
+/* Whether this machine may publish for the installation. */
+int setup_admission(Setup *s, Error *ret_error);
 int setup_write_settings(const Setup *s, Error *ret_error);
 /* All but publishing's. */
 int setup_start_timers(Setup *s, Error *ret_error);
 int setup_publishing_is_on(bool *ret, Error *ret_error);
 int setup_start_publishing_timer(Error *ret_error);
 
+/* {"installation", "since", "from", "lateLimit"}: which installation it is, when publishing was
+ * first switched on, from when on posts are published; an empty object where there is no schema
+ * yet. */
+int setup_read_state(const Setup *s, JsonObject **ret, Error *ret_error);
 int setup_show_publishing(Setup *s, Error *ret_error);
 int setup_start_publishing(Setup *s, Error *ret_error);

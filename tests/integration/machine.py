@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A machine of its own for the command: another /etc with users, group and settings, another /run
-with the server's socket, no systemd. Made of mount namespaces, so that nothing of this machine is
+"""A machine of its own for the command: another /etc with users, group and settings, another
+/var/lib, another /run with the server's socket, no systemd. Made of mount namespaces, so that nothing of this machine is
 written; needs root.
 
 Its server lets people in as Debian's does: by peer authentication over the socket, by password over
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Optional
 
@@ -186,6 +187,9 @@ class Machine:
 
     def _make_etc(self) -> None:
         self.etc.mkdir()
+        state = self.folder / "lib" / "automapost-jobs"
+        state.mkdir(parents=True)
+        os.chown(state, SERVICES, SERVICES)
         for name in ("nsswitch.conf", "hosts", "localtime", "ld.so.cache"):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(Path("/etc") / name, self.etc / name)
@@ -193,6 +197,7 @@ class Machine:
         for name in PEOPLE:
             passwd = re.sub(rf"(?m)^({name}:.*):/nonexistent:", rf"\1:{self.home(name)}:", passwd)
         (self.etc / "passwd").write_text(passwd, encoding="utf-8")
+        (self.etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n", encoding="ascii")
         self.set_group()
 
     def set_group(self, *members: str) -> None:
@@ -207,14 +212,15 @@ class Machine:
         script = ('set -e; mount -t tmpfs tmpfs /run; mkdir /run/postgresql;'
                   ' mount --bind "$1" /run/postgresql; mount -t tmpfs tmpfs /var/spool;'
                   ' [ ! -d "$3" ] || cp -r "$3" /var/spool/cron;'
-                  ' mount --bind "$2" /etc; shift 3; exec "$@"')
+                  ' mount --bind "$4" /var/lib; mount --bind "$2" /etc; shift 4; exec "$@"')
         become = []
         if user != "root":
             uid = PEOPLE.get(user, SERVICES)
             groups = ([f"--groups={SERVICES}"] if user in self.members else ["--clear-groups"])
             become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", *groups, "--"]
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
-                str(self.sockets), str(self.etc), str(self.folder / "cron"), *become,
+                str(self.sockets), str(self.etc), str(self.folder / "cron"),
+                str(self.folder / "lib"), *become,
                 *map(str, command)]
 
     def __call__(self, *args, user: str = "root", status: int = 0, program: Optional[Path] = None,
