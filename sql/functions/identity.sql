@@ -1,19 +1,20 @@
 -- A copy never publishes, a restore never repeats.
 --
 -- A copy: the server's system identifier, the database or our own table are others than those that
--- the hosts agreed on, because a dump was restored, here or elsewhere, or the database was made from
--- a template. Nothing is claimed and nothing begun until a person says that this is the installation
--- now (adopt_installation).
+-- the hosts agreed on, because a dump was restored, here or elsewhere, or the database was made
+-- from a template. Nothing is claimed and nothing begun until a person says that this is the
+-- installation now (adopt_installation).
 --
--- A restore: each host keeps a mark in its state folder, written after begin is on record and before
--- the first byte leaves: how often it has begun, and when. Where the mark is above what this
--- database knows of the host, the database has lost what it knew, and what was due up to then may be
--- out: it is held, for all hosts, and a person looks. (The sequence of leases cannot be asked: a
+-- A restore: each host keeps a mark in its state folder, written after begin is on record and
+-- before the first byte leaves: how often it has begun, and when. Where the mark is above what this
+-- database knows of the host, the database has lost what it knew, and what was due up to then may
+-- be out: it is held, for all hosts, and a person looks. (The sequence of leases cannot be asked: a
 -- standby that is promoted may be as much as 32 ahead of what was drawn.) Where the server has
 -- changed its timeline (failover, point-in-time recovery) or was started anew (a disk that was
--- rolled back), nothing is begun until every host that was seen in the last hour before has compared
--- its mark, or compare_wait has passed. A host that does not come has told nothing: where the past
--- may be lost (another timeline, adopted), what was due until the comparison began is held then.
+-- rolled back), nothing is begun until every host that was seen in the last hour before has
+-- compared its mark, or compare_wait has passed. A host that does not come has told nothing: where
+-- the past may be lost (another timeline, adopted), what was due until the comparison began is held
+-- then.
 --
 -- Hosts are those that joined. A machine that is not among them publishes nothing.
 
@@ -62,7 +63,8 @@ CROSS JOIN LATERAL (
 --     known      go on
 --     comparing  nothing may be begun yet; detail says who is waited for
 --     copy, unknown-host, clone    never, until an operator acts; hint says how
--- held: how many deliveries this answer has put on hold. Writes only where something has changed, so that a quiet minute costs no commit.
+-- held: how many deliveries this answer has put on hold. Writes only where something has changed,
+-- so that a quiet minute costs no commit.
 CREATE OR REPLACE FUNCTION automapost.meet_host(
     p_machine text, p_name text, p_boot_id text, p_begins bigint, p_begun_at timestamptz)
 RETURNS TABLE (verdict text, installation text, detail text, hint text, held bigint)

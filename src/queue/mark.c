@@ -52,11 +52,19 @@ static int file_name(const char *installation, const char *machine, const char *
  * be trusted. */
 static int parse(const char *text, Mark *ret) {
         Mark m = {};
-        int end = 0;
+        char *rest;
+        size_t n;
         usec_t at;
 
-        if (sscanf(text, "%" SCNd64 " %39[0-9T:.Z-]\n%n", &m.begins, m.at, &end) != 2 ||
-            text[end] != '\0' || m.begins <= 0 || time_parse_iso8601(m.at, &at) < 0)
+        errno = 0;
+        m.begins = strtoll(text, &rest, 10);
+        if (errno != 0 || m.begins <= 0 || *rest++ != ' ')
+                return -EBADMSG;
+        n = strcspn(rest, "\n");
+        if (n >= sizeof(m.at) || !streq(rest + n, "\n"))
+                return -EBADMSG;
+        memcpy(m.at, rest, n);
+        if (time_parse_iso8601(m.at, &at) < 0)
                 return -EBADMSG;
         *ret = m;
         return 0;
