@@ -116,7 +116,8 @@ BEGIN
     ELSIF h.boot_id <> p_boot_id THEN
         UPDATE automapost.hosts SET refused_at = t WHERE machine = p_machine;
         verdict := 'clone';
-        detail := 'another machine has the same machine-id and publishes already (' || h.name || ')';
+        detail := 'another machine has the same machine-id and publishes already ('
+            || h.name || ')';
         hint := 'this one is its clone: empty /etc/machine-id, reboot, then sudo automapost setup '
             '--join ' || n.id;
         RETURN NEXT;
@@ -250,7 +251,7 @@ BEGIN
     IF until IS NOT NULL THEN
         held := automapost.hold_doubtful(i.compare_from, until);
         -- No lease of the past that is lost is drawn again.
-        PERFORM setval('automapost.leases', (SELECT s.last_value FROM automapost.leases s) + 1000000);
+        PERFORM setval('automapost.leases', s.last_value + 1000000) FROM automapost.leases s;
     END IF;
     UPDATE automapost.installation
     SET compare_since = NULL, compare_reason = NULL, compare_from = NULL;

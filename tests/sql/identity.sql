@@ -46,8 +46,8 @@ SELECT is(t.meet('a'), 'known', 'half an hour later');
 SELECT ok(t.is_in(seen_at, '0 s'), 'it is noted that it was seen') FROM automapost.hosts;
 
 -- A machine that is none of the hosts
-SELECT is(pg_temp.said('b'), format('unknown-host | this machine is no host of installation %s | if '
-    'it is to publish for it: sudo automapost setup --join %1$s', pg_temp.id()),
+SELECT is(pg_temp.said('b'), format('unknown-host | this machine is no host of installation %s | '
+    'if it is to publish for it: sudo automapost setup --join %1$s', pg_temp.id()),
     'a second machine does not join by itself; how it may is said');
 SELECT is((pg_temp.problem('host-refused') ->> 'what', pg_temp.problem('host-refused') -> 'command')
     ::text, format('("name of b wants to publish and is no host of this installation","%s")',
@@ -154,7 +154,8 @@ SELECT t.refuses(format('SELECT automapost.join_host(%L, ''x'', ''x'', ''x'')', 
 SELECT is(t.state(3), 'running 0 pending -', 'a post that was claimed when the copy was made');
 SELECT is((installation, state)::text, format('(%s,adopted)', pg_temp.id()), 'taken over')
 FROM automapost.adopt_installation('z', 'name of z', 'boot-z');
-SELECT is(state, 'unchanged', 'once') FROM automapost.adopt_installation('z', 'name of z', 'boot-z');
+SELECT is(state, 'unchanged', 'once')
+FROM automapost.adopt_installation('z', 'name of z', 'boot-z');
 SELECT is(state, 'comparing', 'nothing is begun yet') FROM automapost.installation_now;
 SELECT is(pg_temp.problems(), '{comparing}', 'status says so');
 SELECT is(pg_temp.problem('comparing') #>> '{facts,hosts}', '["name of a", "name of z"]',
@@ -202,8 +203,8 @@ SELECT is(t.state(5), 'running 0 pending -', 'not what became due after it');
 SELECT is(begins, 9::bigint, 'its mark is known here from now on') FROM automapost.hosts;
 SELECT is(t.meet('a', 9, '30 s'), 'known', 'and held once');
 SELECT ok(last_value > 1000000, 'no lease of then is drawn again') FROM automapost.leases;
-SELECT matches(automapost.why((t.delivery(4)).id::text)::text, 'the database was put back to what it '
-    'knew', 'why says what happened');
+SELECT matches(automapost.why((t.delivery(4)).id::text)::text,
+    'the database was put back to what it knew', 'why says what happened');
 SELECT ok(bool_or((d ->> 'restored')::boolean), 'held says which these are')
 FROM automapost.held_deliveries() d;
 -- What was begun is reconciled; but not found proves nothing
@@ -233,7 +234,8 @@ UPDATE automapost.hosts SET seen_at = seen_at - interval '2 h' WHERE machine = '
 SELECT t.publishing(8);
 SELECT t.failover();
 SELECT is(t.claim('w2'), '{}', 'nothing is claimed on another timeline');
-SELECT is(automapost.tick('queue', '{}') -> 'hosts', 'null', 'nor does anybody go on at once there');
+SELECT is(automapost.tick('queue', '{}') -> 'hosts', 'null',
+    'nor does anybody go on at once there');
 SELECT matches(pg_temp.said('a'), '^comparing .*failover.* before name of b has looked',
     'the first waits for the second, not for one that was gone before');
 SELECT is(t.meet('b'), 'known', 'which comes, and nothing is in doubt');
