@@ -74,7 +74,7 @@ static int print_host(const Cli *c, JsonObject *host) {
                 JsonObject *u = json_object_array_get_idx(units, i),
                            *e = json_member(u, "lastError");
                 const char *name = json_string(u, "name"), *result = json_string(u, "result"),
-                           *timer = json_string(u, "timer");
+                           *status = json_string(u, "status"), *timer = json_string(u, "timer");
                 _cleanup_free_ char *last = cli_age(json_string(u, "lastRun")),
                                     *next = cli_age(json_string(u, "next")),
                                     *when = cli_age(json_string(e, "time"));
@@ -82,7 +82,7 @@ static int print_host(const Cli *c, JsonObject *host) {
                 if (!last || !next || !when)
                         return -ENOMEM;
                 if (table_add(t, (const char *[]){ name, timer, *last ? last : NULL,
-                                                   json_string(u, "status") ?: result,
+                                                   isempty(status) ? result : status,
                                                    *next ? next : NULL }) < 0)
                         return -ENOMEM;
                 if (timer && !streq(timer, "on"))
