@@ -18,5 +18,6 @@ void worker_id(char ret[static ID128_SIZE]);
 /* This machine by its /etc/machine-id, which itself is told to nobody: HMAC-SHA256 keyed with it,
  * as machine-id(5) asks for. -errno where the machine has none. */
 int machine_hash(char ret[static ID128_SIZE]);
-/* The kernel's boot id without dashes, or "" where it cannot be read. */
+/* The kernel's boot id without dashes; where /proc/sys is out of reach (ProcSubset=pid) what the
+ * unit says of it in $BOOT_ID; "" where neither tells. */
 void boot_id(char ret[static ID128_SIZE]);
