@@ -93,11 +93,12 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         WHEN 'webhook' THEN 'webhook' WHEN '' THEN 'no platform' ELSE initcap(p_provider) END
 $$;
 
--- "1 post", "2 posts".
+-- "1 post", "2 posts", "2 deliveries".
 CREATE OR REPLACE FUNCTION automapost.counted(n bigint, p_word text)
 RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT n || ' ' || p_word || CASE n WHEN 1 THEN '' ELSE 's' END
+    SELECT n || ' ' || CASE WHEN n = 1 THEN p_word
+        ELSE regexp_replace(p_word, '([^aeiou])y$', '\1ie') || 's' END
 $$;
 
 -- Every problem that the database can see, and the counts, in one answer. Writes nothing, waits for
