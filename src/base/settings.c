@@ -99,6 +99,13 @@ const Setting settings_table[] = {
                 .help = "let webhooks reach loopback and private addresses",
         },
         {
+                .name = "AUTOMAPOST_MIGRATE_ON_UPGRADE",
+                .type = SETTING_BOOL,
+                .offset = offsetof(Settings, migrate_on_upgrade),
+                .fallback = "yes",
+                .help = "an upgrade of the package migrates the schema too, where setup was done",
+        },
+        {
                 .name = "AUTOMAPOST_CA_FILE",
                 .type = SETTING_STRING,
                 .offset = offsetof(Settings, ca_file),
@@ -508,10 +515,18 @@ static int refuse(const Setting *setting, const char *value, Error *ret_error) {
 
 /* ---- where values come from ---- */
 
+/* Where systemd has put it: by its own name, or as one of a folder (LoadCredential=automapost:…).
+ */
 static char *credential_path(const Setting *setting) {
         const char *directory = getenv("CREDENTIALS_DIRECTORY");
+        _cleanup_free_ char *alone = strjoinf("%s/%s", directory, setting->credential),
+                            *of_folder =
+                                    strjoinf("%s/automapost_%s", directory, setting->credential);
 
-        return strjoinf("%s/%s", directory, setting->credential);
+        if (!alone || !of_folder)
+                return NULL;
+        return access(alone, F_OK) == 0 || access(of_folder, F_OK) < 0 ? TAKE_PTR(alone)
+                                                                       : TAKE_PTR(of_folder);
 }
 
 static bool has_credentials(const Setting *setting) {

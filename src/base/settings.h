@@ -19,6 +19,7 @@ typedef struct Settings {
         uint64_t budget_sec; /* how long one tick may go on claiming */
         uint64_t grace_sec;  /* how long SIGTERM lets running work go on */
         bool allow_private_hosts;
+        bool migrate_on_upgrade;
         char *ca_file;
         char *linkedin_url, *linkedin_auth_url, *linkedin_version;
         char *linkedin_client_id, *linkedin_client_secret;
@@ -64,10 +65,11 @@ typedef struct Setting {
 extern const Setting settings_table[];
 extern const size_t n_settings;
 
-/* Reads the environment and credentials. An empty variable is as good as none, a credential loses
- * one line end, and where AUTOMAPOST_STATE_DIR is not set $STATE_DIRECTORY of systemd is taken.
- * -EINVAL with ERROR_CONFIG names the variable, what it holds (never a secret's value) and what it
- * may hold; other errors (ERROR_CONFIG) are a credential that cannot be read; -ENOMEM. */
+/* Reads the environment and credentials (NAME, or automapost_NAME of a folder). An empty variable
+ * is as good as none, a credential loses one line end, and where AUTOMAPOST_STATE_DIR is not set
+ * $STATE_DIRECTORY of systemd is taken. -EINVAL with ERROR_CONFIG names the variable, what it holds
+ * (never a secret's value) and what it may hold; other errors (ERROR_CONFIG) are a credential that
+ * cannot be read; -ENOMEM. */
 int settings_load(Settings *ret, Error *ret_error);
 /* The same for who must go on whatever is wrong: what cannot be used is taken as not set. *ret is
  * filled, unless it is -ENOMEM, and the error is the first one. */

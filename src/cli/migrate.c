@@ -231,6 +231,16 @@ static int migrate_run(Cli *c, Error *ret_error) {
         chosen.sql = sql;
         if (cli_flag(c, "print"))
                 return print_schema(binding, ret_error);
+        if (cli_flag(c, "on-upgrade")) {
+                r = cli_settings(c, ret_error);
+                if (r < 0)
+                        return r;
+                if (!c->settings.migrate_on_upgrade) {
+                        cli_print(c, STYLE_NONE,
+                                  "Not migrated (AUTOMAPOST_MIGRATE_ON_UPGRADE=no).");
+                        return EX_OK;
+                }
+        }
         r = connect_as_owner(c, ret_error);
         if (r < 0)
                 return r;
@@ -262,6 +272,7 @@ const Verb verb_migrate = {
                           "all of it as one SQL file for psql, without database" },
                         { "binding", 0, "FILE",
                           "functions of another application, or \"default\"" },
+                        { "on-upgrade", 0, NULL, "unless AUTOMAPOST_MIGRATE_ON_UPGRADE=no" },
                         {},
                 },
         .run = migrate_run,

@@ -413,6 +413,17 @@ static void test_credentials(void **state _unused_) {
         load(&t);
         assert_string_equal(t.linkedin_client_secret, " x \n");
 
+        /* of a folder that systemd loads as a whole; by its own name comes first */
+        write_credential("automapost_smtp-password", "of a folder\n", 12);
+        write_credential("automapost_database-url", "postgresql:///other", 19);
+        settings_done(&t);
+        load(&t);
+        assert_string_equal(t.smtp_password, "of a folder");
+        assert_string_equal(t.database_url, "postgresql:///from-credential");
+        assert_described(&t, "AUTOMAPOST_SMTP_PASSWORD", "[set]", ORIGIN_CREDENTIAL);
+        remove_credential("automapost_smtp-password");
+        remove_credential("automapost_database-url");
+
         remove_credential("database-url");
         remove_credential("linkedin-client-secret");
         settings_done(&s);
