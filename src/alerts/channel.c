@@ -21,38 +21,41 @@ void channels_free(char **channels) {
         free(channels);
 }
 
-static int append(char ***channels, size_t *n, char *name) {
-        char **longer = name ? reallocarray(*channels, *n + 2, sizeof(char *)) : NULL;
+/* Where to, at most: the webhook, and as many addresses as commas part. */
+static size_t channels_max(const Settings *s) {
+        size_t n = 2;
 
-        if (!longer) {
-                free(name);
-                return -ENOMEM;
-        }
-        *channels = longer;
-        longer[(*n)++] = name;
-        longer[*n] = NULL;
-        return 0;
+        for (const char *p = s->alert_mail_to; p && *p; p++)
+                n += *p == ',';
+        return n;
 }
 
 int channels_find(const Settings *s, char ***ret) {
-        _cleanup_(channels_freep) char **channels = calloc(1, sizeof(char *));
-        size_t n = 0, pos = 0;
-        int r = channels ? 0 : -ENOMEM;
+        size_t max = channels_max(s), n = 0, pos = 0;
+        _cleanup_(channels_freep) char **channels = calloc(max + 1, sizeof(char *));
 
-        if (r >= 0 && !isempty(s->alert_webhook_url))
-                r = append(&channels, &n, strdup(WEBHOOK));
-        while (r >= 0) {
+        if (!channels)
+                return -ENOMEM;
+        if (!isempty(s->alert_webhook_url)) {
+                channels[n] = strdup(WEBHOOK);
+                if (!channels[n++])
+                        return -ENOMEM;
+        }
+        while (n < max) {
                 _cleanup_free_ char *mailbox = NULL, *name = NULL, *address = NULL;
+                int r;
 
                 r = mailbox_next(s->alert_mail_to, &pos, &mailbox);
-                if (r <= 0)
+                if (r == 0)
                         break;
-                r = mailbox_parse(mailbox, &name, &address);
-                if (r >= 0)
-                        r = append(&channels, &n, strjoinf(MAIL "%s", address));
+                if (r > 0)
+                        r = mailbox_parse(mailbox, &name, &address);
+                if (r < 0)
+                        return r;
+                channels[n] = strjoinf(MAIL "%s", address);
+                if (!channels[n++])
+                        return -ENOMEM;
         }
-        if (r < 0)
-                return r;
         *ret = TAKE_PTR(channels);
         return 0;
 }

@@ -129,6 +129,11 @@ def test_they_fit(world, settings):
     assert unit("cleanup", "TimeoutStartSec") > connect + budget + grace
     assert unit("schedule", "TimeoutStartSec") \
         > connect + 3 * query + defined("services/schedule-apply.c", "MANAGER_TIMEOUT")
+    # … and for who tells people: another one at it, a look at the database, what is sent …
+    sending = defined("services/alert.c", "SEND_BUDGET")
+    assert unit("alert", "TimeoutStartSec") > 2 * sending \
+        + defined("services/alert.c", "CONNECT_TIMEOUT") \
+        + defined("alerts/store.c", "QUERY_TIMEOUT") + defined("alerts/channel.c", "MAIL_TIMEOUT")
     # … and to stop: the grace, the last statements, the end of the threads.
     # (What tells people holds nothing that would need it.)
     for name in set(services()) - {"alert"}:
