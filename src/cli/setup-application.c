@@ -49,21 +49,22 @@ static int read_url(Setup *s, const char *path, Error *ret_error) {
         return 0;
 }
 
+/* 0: it is not there, or names no URL. */
+static int look_in_file(Setup *s, const char *folder, const char *name, Error *ret_error) {
+        _cleanup_free_ char *path = strjoinf("%s/%s", folder, name);
+
+        if (!path)
+                return error_oom(ret_error);
+        return access(path, F_OK) < 0 ? 0 : read_url(s, path, ret_error);
+}
+
 /* The first file of a folder that names a URL. 0: none does. */
 static int look_in_folder(Setup *s, const char *folder, Error *ret_error) {
-        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-                _cleanup_free_ char *path = strjoinf("%s/%s", folder, files[i]);
-                int r;
+        int r = 0;
 
-                if (!path)
-                        return error_oom(ret_error);
-                if (access(path, F_OK) < 0)
-                        continue;
-                r = read_url(s, path, ret_error);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(files); i++)
+                r = look_in_file(s, folder, files[i], ret_error);
+        return r;
 }
 
 static int no_url(const char *where, Error *ret_error) {
