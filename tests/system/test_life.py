@@ -188,30 +188,6 @@ def test_the_applications_service_is_untouched(configured):
     assert denied.returncode != 0
 
 
-def test_upgrade_while_a_post_is_being_sent(configured, package):
-    """The running process goes on with its old program, and the post is there once."""
-    site = configured.site
-    receiver = site.receivers[0]
-    site.post(receiver.account(site))
-    hang = receiver.fake.fault("POST *", "hang-after")
-    site.start("social-media", wait=False)
-    assert hang.reached.wait(30)
-    unit = ("automapost-social-media.service", "MainPID", "InvocationID", "ActiveState")
-    before = site.machine.show(*unit)
-    assert before["ActiveState"] == "activating"
-    said = site.install(s.as_version(package, "0.1.1"))
-    assert "automapost-jobs (0.1.1) over (0.1.0)" in said
-    assert "not configured" not in said
-    assert site.machine.show(*unit) == before
-    hang.release()
-    site.wait_idle()
-    assert site.machine.show("automapost-social-media.service", "Result")["Result"] == "success"
-    site.assert_exactly_once()
-    site.assert_nothing_running()
-    assert site.machine.read("systemctl", "is-active", "automapost.target", *TIMERS).split() \
-        == ["active"] * 4
-
-
 def test_remove_lets_running_work_end(configured, package):
     site = configured.site
     machine = site.machine
@@ -233,18 +209,3 @@ def test_remove_lets_running_work_end(configured, package):
     site.post(receiver.account(site))
     site.start("social-media")
     site.assert_exactly_once()
-
-
-def test_purge_leaves_nothing(configured):
-    site = configured.site
-    machine = site.machine
-    rows = site.value("SELECT count(*) FROM automapost.job_queue")
-    machine.run("apt-get", "purge", "-y", "automapost-jobs")
-    left = site.files() - configured.files_before
-    assert left <= s.KEPT, left
-    assert machine.read("find", "/var/lib/systemd", "/run/systemd", "/etc/systemd", "-name",
-                        "*automapost*", "-not", "-name", "*automapost-web*") == ""
-    # The database is the application's: it is all there.
-    assert site.value("SELECT count(*) FROM automapost.job_queue") == rows > 0
-    assert web(configured)["ActiveState"] == "active"
-    assert machine.read("systemctl", "is-system-running") == "running"
