@@ -191,10 +191,11 @@ static int status_run(Cli *c, Error *ret_error) {
                 r = print_kinds(c);
                 return r < 0 ? error_oom(ret_error) : EX_OK;
         }
-        if (cli_settings(c, &settings_error) >= 0)
+        if (cli_settings(c, &settings_error) >= 0) {
                 question.settings = &c->settings;
-        if (question.settings && channels_find(question.settings, &channels) < 0)
-                return error_oom(ret_error);
+                if (channels_find(question.settings, &channels) < 0)
+                        return error_oom(ret_error);
+        }
         question.dev = c->settings_in_dev;
         r = health_look(&question, &health);
         if (r >= 0)
