@@ -109,6 +109,9 @@ int worker_was_given_up(Worker *w, Error *ret_error) {
         for (size_t i = 0; i < w->n_tasks; i++)
                 w->tasks[i]->lost = true;
         pthread_mutex_unlock(&w->pool.lock);
+        /* A database that does not know this worker may be another one: a copy put in its place. */
+        w->must_meet = w->engine->installation;
+        w->drained = false;
         (void) snprintf(w->id, sizeof(w->id), "%s-%u", w->first_id, ++w->lives);
         return worker_register(w, ret_error);
 }

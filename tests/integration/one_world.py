@@ -45,6 +45,9 @@ def start_over(world: w.World) -> None:
                " WHERE datname = current_database() AND pid <> pg_backend_pid()")
     for things in (world.processes, world.receivers, world.posts):
         things.clear()
+    # How far this host has sent, which a database that forgot it would take for a restore.
+    for mark in world.folder.glob("begun-*"):
+        mark.unlink()
     tables = world.rows("""
         SELECT c.oid::regclass::text FROM pg_class c
         WHERE c.relkind = 'r' AND c.relnamespace IN ('automapost'::regnamespace, 'public'::regnamespace)

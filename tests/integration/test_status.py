@@ -439,7 +439,7 @@ def test_a_schema_of_a_later_release(world):
                 "database's schema.", "the database has schema 9001, this version was made for .*")
     assert the_command(said).endswith("apt-get install --only-upgrade automapost-jobs")
 
-    body = world.value("SELECT pg_get_functiondef('automapost.schema_version()'::regprocedure)")
+    body = world.value("SELECT pg_get_functiondef('automapost.lowest_binary()'::regprocedure)")
     world.rows(re.sub(r"'\d+\.\d+\.\d+'::text", "'999.0.0'::text", body))
     said = status(world)
     assert_said(said, 2, "Posts are not going out: this version and the database's schema do not "
