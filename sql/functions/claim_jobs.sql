@@ -175,6 +175,16 @@ RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt 
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+    -- A type whose input is its payload has no function of its own.
+    IF to_regprocedure(format('automapost.%I(uuid[])', 'load_' || replace(p_type, '-', '_'))) IS NULL THEN
+        RETURN QUERY
+            SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text, q.attempts::bigint,
+                d.timeout_ms::bigint, 'run', COALESCE(q.payload, '{}')
+            FROM automapost.job_queue q
+            JOIN automapost.job_definitions d ON d.name = q.job_type
+            WHERE q.id = ANY (p_jobs) AND q.status = 'running';
+        RETURN;
+    END IF;
     RETURN QUERY EXECUTE format(
         'SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text,
              CASE WHEN d.touches_world THEN q.attempts + 1 ELSE q.attempts END::bigint,

@@ -94,3 +94,18 @@ BEGIN
         OR automapost.posts_out(ids) <> '{}';
 END
 $$;
+
+-- Has collect anything to do? The cheap questions stand before those that look closer.
+CREATE OR REPLACE FUNCTION automapost.has_posts_to_collect(p_from timestamptz, p_to timestamptz)
+RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM automapost.app_due_posts(p_from, p_to))
+            AND automapost.has_due_posts(p_from, p_to)
+        OR EXISTS (SELECT FROM automapost.post_deliveries s
+                   WHERE s.state = 'sent' AND s.kind = 'post' AND s.applied_at IS NULL)
+            AND automapost.unapplied_posts(1) <> '{}'
+        OR EXISTS (SELECT FROM automapost.post_deliveries c, automapost.engine e
+                   WHERE c.kind = 'comment' AND c.state IN ('failed', 'missed', 'cancelled')
+                       AND c.due_at > statement_timestamp() - e.late_limit)
+            AND EXISTS (SELECT FROM automapost.edited_comments())
+$$;

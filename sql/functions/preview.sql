@@ -15,7 +15,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
         LATERAL automapost.post_targets(due.ids) t
     LEFT JOIN automapost.post_deliveries d ON d.post_id = t.post_id
         AND d.auth_provider_id = t.auth_provider_id AND d.kind = 'post'
-    WHERE p_service = 'social-media'
+    WHERE p_service IN ('social-media', 'realtime')
     UNION ALL
     SELECT format('%s due jobs of type %s', count(*), q.job_type)
     FROM automapost.job_queue q

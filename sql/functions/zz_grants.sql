@@ -6,6 +6,7 @@ REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA automapost FROM PUBLIC;
 -- The worker, and the operator's command.
 GRANT EXECUTE ON FUNCTION
     automapost.tick(text, text[]),
+    automapost.look(text, text[]),
     automapost.schema_version(),
     automapost.meet_host(text, text, text, bigint, timestamptz),
     automapost.register_worker(text, text, text, text, bigint, text, timestamptz),

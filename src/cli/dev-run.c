@@ -10,10 +10,10 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "base/env-file.h"
 #include "base/text.h"
 #include "base/time-util.h"
 #include "cli/dev.h"
-#include "cli/env-file.h"
 
 /* A little more than services take themselves (AUTOMAPOST_GRACE_SEC). */
 #define END_TIMEOUT (20 * USEC_PER_SEC)

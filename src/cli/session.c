@@ -6,10 +6,10 @@
 #include <pwd.h>
 #include <stdio.h>
 
+#include "base/env-file.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/dev.h"
-#include "cli/env-file.h"
 
 #define INSTALLED_FILE "/etc/automapost-jobs/automapost-jobs.env"
 #define INSTALLED_CREDENTIALS "/etc/automapost-jobs/credentials"

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/env-file.h"
 #include "base/text.h"
 #include "cli/dotenv.h"
-#include "cli/env-file.h"
 #include "cli/setup.h"
 
 #define URL_EXAMPLE "DATABASE_URL='postgresql://USER:PASSWORD@HOST:5432/DATABASE'"

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/env-file.h"
 #include "base/text.h"
-#include "cli/env-file.h"
 #include "cli/program.h"
 #include "cli/setup.h"
 

@@ -9,9 +9,9 @@
 #include <pwd.h>
 #include <stdio.h>
 
+#include "base/env-file.h"
 #include "base/id.h"
 #include "base/text.h"
-#include "cli/env-file.h"
 #include "cli/setup.h"
 #include "queries.h"
 

@@ -588,6 +588,24 @@ int db_script(Db *db, const char *name, const char *sql, usec_t timeout, Error *
         return read_results(db, name, timeout, &result, ret_error);
 }
 
+int db_fd(const Db *db) {
+        return db_is_open(db) ? PQsocket(db->connection) : -1;
+}
+
+char *db_heard(Db *db) {
+        PGnotify *notice;
+        char *payload;
+
+        if (!db_is_open(db) || !PQconsumeInput(db->connection))
+                return NULL;
+        notice = PQnotifies(db->connection);
+        if (!notice)
+                return NULL;
+        payload = strdup(notice->extra);
+        PQfreemem(notice);
+        return payload;
+}
+
 size_t rows_count(const Rows *rows) {
         return (size_t) PQntuples(rows->result);
 }

@@ -57,6 +57,12 @@ int db_query(Db *db, const Query *query, const char *const *params, usec_t timeo
 /* The same for exactly one row of one column; *ret is NULL for SQL null. */
 int db_value(Db *db, const Query *query, const char *const *params, usec_t timeout, char **ret,
              Error *ret_error);
+/* After a LISTEN: the socket to wait on for what others notify (-1 where there is none), and the
+ * payload of the next notification that is here already, to be freed; NULL where there is none. A
+ * connection that turns out to be lost is closed. */
+int db_fd(const Db *db);
+char *db_heard(Db *db);
+
 /* Text of several statements without parameters, in one implicit transaction: for migrations. */
 int db_script(Db *db, const char *name, const char *sql, usec_t timeout, Error *ret_error);
 

@@ -96,6 +96,10 @@ int worker_claim(Worker *w, unsigned n, Error *ret_error) {
         }
         w->counts.claimed += (unsigned) rows_count(rows);
         w->drained = rows_count(rows) == 0;
-        w->next_claim = w->drained ? now(CLOCK_BOOTTIME) + w->engine->beat / 12 : 0;
+        /* What is due and was passed over, for a limit, may be free at any moment. */
+        w->next_claim = !w->drained ? 0
+                        : w->config->resident && w->look.due == 0
+                                ? USEC_INFINITY
+                                : now(CLOCK_BOOTTIME) + w->engine->beat / 12;
         return 0;
 }

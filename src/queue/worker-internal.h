@@ -24,12 +24,22 @@ typedef struct Worker {
         Task **tasks; /* every task that is not settled */
         size_t n_tasks, max_tasks;
         int signal_fd;
+        usec_t watchdog; /* how long systemd waits for a sign of life; 0: for ever */
         bool stopping; /* claims nothing any more */
         Host host;
         bool must_meet; /* the database begins nothing of this host's now, and may say why */
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
         usec_t next_meeting;
+        struct {
+                usec_t next;        /* the next look */
+                int64_t due;        /* jobs due, as far as they are counted */
+                usec_t lag;         /* how late the oldest of them is */
+                bool paused;
+                bool listens;       /* this connection has said LISTEN … */
+                usec_t hello_at;    /* … and has notified itself then; 0: it has heard it */
+                bool deaf;          /* it did not hear it: something between passes no notifications */
+        } look; /* of a resident worker */
         char shown[128];     /* the last STATUS */
         bool drained;        /* the last claim found nothing */
         bool log_refused;    /* said once */
@@ -75,6 +85,15 @@ int worker_collect(Worker *w, Error *ret_error);
 int worker_begin_ready(Worker *w, Error *ret_error);
 /* Where begin was refused to this host: asks why, and what could not be begun is tried again. */
 int worker_meet(Worker *w, Error *ret_error);
+
+/* worker-look.c: how a resident worker learns that there is something to do. */
+
+/* Whatever was heard by now; a look, where it is time for one. */
+int worker_look(Worker *w, Error *ret_error);
+/* STATUS of a resident worker: how much is due and how late the oldest of it is. */
+void worker_show_look(const Worker *w, char *status, size_t size);
+/* The connection is another one: what was said on the old one is forgotten. */
+void worker_look_lost(Worker *w);
 
 /* worker-log.c: what long jobs say before they end. */
 

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
@@ -16,19 +17,31 @@ void worker_wait(Worker *w, usec_t until) {
         struct pollfd fds[] = {
                 { .fd = w->signal_fd, .events = POLLIN },
                 { .fd = w->pool.wake_fd, .events = POLLIN },
+                { .fd = w->config->resident ? db_fd(*w->db) : -1, .events = POLLIN },
         };
         usec_t t = now(CLOCK_BOOTTIME);
         struct signalfd_siginfo info;
         uint64_t count;
 
+        /* Whoever supervises us hears of each turn, and so of one that never ends. */
+        if (w->watchdog > 0) {
+                until = MIN(until, t + w->watchdog / 3);
+                sd_notify(0, "WATCHDOG=1");
+        }
         (void) poll(fds, ELEMENTSOF(fds), until > t ? (int) ((until - t) / USEC_PER_MSEC + 1) : 0);
         (void) !read(w->pool.wake_fd, &count, sizeof(count));
         if (read(w->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info) && !w->stopping) {
                 w->stopping = true;
                 w->stop_by = now(CLOCK_BOOTTIME) + w->config->settings->grace_sec * USEC_PER_SEC;
-                sd_notify(0, "STOPPING=1\nSTATUS=Stopping: what is being sent may finish");
-                log_info("Stopping: what is being sent may finish within %" PRIu64 " s",
-                         w->config->settings->grace_sec);
+                w->counts.reload = info.ssi_signo == SIGHUP;
+                if (w->counts.reload) {
+                        sd_notify(0, "RELOADING=1\nSTATUS=Reloading: what is being sent finishes");
+                        log_info("Reloading when what is being sent has finished");
+                } else {
+                        sd_notify(0, "STOPPING=1\nSTATUS=Stopping: what is being sent may finish");
+                        log_info("Stopping: what is being sent may finish within %" PRIu64 " s",
+                                 w->config->settings->grace_sec);
+                }
         }
 }
 
@@ -50,6 +63,7 @@ int worker_query(Worker *w, const Query *query, const char *const *params, Rows 
                 if (!db_is_open(*w->db)) {
                         db_free(*w->db);
                         *w->db = NULL;
+                        worker_look_lost(w);
                         r = db_connect(w->config->settings->database_url, PROJECT_NAME,
                                        w->engine->statement_limit, w->db, &error);
                         if (r >= 0 && lost)
@@ -177,6 +191,8 @@ void worker_show(Worker *w) {
                 return;
         (void) snprintf(status, sizeof(status), "%s %u, retrying %u, %zu to go",
                         w->config->done_word, w->counts.completed, w->counts.retried, w->n_tasks);
+        if (w->config->resident)
+                worker_show_look(w, status, sizeof(status));
         if (streq(status, w->shown))
                 return;
         memcpy(w->shown, status, sizeof(status));

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
 #include "base/settings.h"
@@ -93,6 +94,8 @@ static int worker_turn(Worker *w, Error *ret_error) {
         t = now(CLOCK_BOOTTIME);
         if (t >= w->next_rescue)
                 worker_rescue(w);
+        if (w->config->resident && (r = worker_look(w, ret_error)) < 0)
+                return r;
         if (t >= worker_next_collect(w) && (r = worker_collect(w, ret_error)) < 0)
                 return r;
         idle = worker_idle_actors(w);
@@ -100,6 +103,8 @@ static int worker_turn(Worker *w, Error *ret_error) {
                 w->drained = true;
         else if (idle > 0 && t >= w->next_claim && (r = worker_claim(w, idle, ret_error)) < 0)
                 return r;
+        if (w->config->resident)
+                return 0;
         if (!w->drained || w->n_tasks > 0 || !worker_collected(w))
                 return 0;
         return worker_stands_by(w) ? 0 : 1;
@@ -112,6 +117,8 @@ static usec_t worker_next(Worker *w) {
         if (w->stopping)
                 return MIN(next, w->stop_by);
         next = MIN(next, worker_next_collect(w));
+        if (w->config->resident)
+                next = MIN(next, w->look.next);
         if (worker_idle_actors(w) > 0)
                 next = MIN(next, w->next_claim);
         if (w->must_meet)
@@ -165,9 +172,14 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 .db = db,
                 .first_id = worker_id,
                 .signal_fd = -1,
-                .budget_ends = now(CLOCK_BOOTTIME) + config->settings->budget_sec * USEC_PER_SEC,
+                .budget_ends = config->resident ? USEC_INFINITY
+                                                : now(CLOCK_BOOTTIME) +
+                                                          config->settings->budget_sec * USEC_PER_SEC,
         };
-        (void) snprintf(w->id, sizeof(w->id), "%s", worker_id);
+        w->lives = config->lives;
+        (void) snprintf(w->id, sizeof(w->id), w->lives > 0 ? "%s-%u" : "%s", worker_id, w->lives);
+        if (sd_watchdog_enabled(0, &w->watchdog) <= 0)
+                w->watchdog = 0;
         r = types_array(config, &w->types);
         if (r < 0) {
                 free(w);
@@ -176,6 +188,8 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
         sigemptyset(&mask);
         sigaddset(&mask, SIGTERM);
         sigaddset(&mask, SIGINT);
+        if (config->resident)
+                sigaddset(&mask, SIGHUP);
         pthread_sigmask(SIG_BLOCK, &mask, &before);
         w->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
         r = pool_init(&w->pool, config->settings, (unsigned) config->settings->actors, ret_error);
@@ -195,6 +209,7 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
         if (w->pool.wake_fd >= 0)
                 w->counts.actors_left =
                         !pool_done(&w->pool, w->n_tasks == 0 ? 5 * USEC_PER_SEC : 0);
+        w->counts.lives = w->lives + 1;
         *ret_counts = w->counts;
         if (w->counts.actors_left)
                 return r; /* what they use stays */

@@ -17,15 +17,22 @@ typedef struct WorkerConfig {
         const char *done_word; /* for STATUS: "published" */
         CollectRun *collects;  /* what it collects, first and beside draining */
         size_t n_collects;
+        /* Stays when nothing is due: woken by notifications, by the next due time, and by a look
+         * each second. SIGHUP ends it as SIGTERM does, and is told apart in the counts. */
+        bool resident;
+        unsigned lives; /* names that worker_id has had before: this run is worker_id-LIVES */
 } WorkerConfig;
 
 typedef struct WorkerCounts {
         unsigned claimed, completed, retried, failed, held, unconfirmed, put_back, cancelled, lost;
         bool actors_left; /* some still act: the process must end by _exit(), freeing nothing of
                              theirs */
+        bool reload;      /* ended by SIGHUP */
+        unsigned lives;   /* names used up, for the next run */
 } WorkerCounts;
 
-/* Works until nothing is due and nobody acts, the budget is spent, or SIGTERM/SIGINT. *db is
+/* Works until nothing is due and nobody acts, the budget is spent, or SIGTERM/SIGINT; a resident one
+ * until a signal. *db is
  * replaced when the connection was lost. Errors: the database for good (TRANSIENT, CONFIG), or a
  * slot's collecting that failed; what happens to single jobs is recorded with them and is no error
  * here. */

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/env-file.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -26,20 +27,29 @@
 static bool arg_dry_run = false;
 static bool arg_now = false;
 static bool arg_verbose = false;
+static const char *arg_settings = NULL;
 
 static void help(const Service *s) {
         printf("%s [OPTIONS]\n\n"
                "%s.\n"
-               "Started by %s.timer; by hand it does the same, once.\n\n"
+               "%s%s%s\n\n"
                "  -h --help     show this help\n"
                "     --version  show the version\n"
                "  -n --dry-run  say what would be done, and change nothing\n"
-               "     --now      collect now, as by hand, whatever the schedule says\n"
+               "%s"
                "  -v --verbose  log at level debug\n\n"
                "Settings come from the environment: see automapost config.\n"
                "Exit status: 0 done or nothing to do, 75 try again later, 78 an operator\n"
                "must act, 70 a mistake of ours.\n",
-               s->name, s->description, s->name);
+               s->name, s->description, s->resident ? "Stays until SIGTERM; SIGHUP makes it read "
+                                                      "its settings anew." : "Started by ",
+               s->resident ? "" : s->name,
+               s->resident ? "" : ".timer; by hand it does the same, once.",
+               s->resident
+                       ? "     --settings FILE\n"
+                         "                settings from FILE (NAME=value), which count more than\n"
+                         "                the environment's\n"
+                       : "     --now      collect now, as by hand, whatever the schedule says\n");
 }
 
 /* 1: go on, 0: end well, negative: wrong usage. */
@@ -47,7 +57,8 @@ static int parse_options(const Service *s, int argc, char *argv[]) {
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },    { "version", no_argument, NULL, 'V' },
                 { "dry-run", no_argument, NULL, 'n' }, { "now", no_argument, NULL, 'N' },
-                { "verbose", no_argument, NULL, 'v' }, {},
+                { "verbose", no_argument, NULL, 'v' }, { "settings", required_argument, NULL, 'S' },
+                {},
         };
 
         for (int c; (c = getopt_long(argc, argv, "hnv", options, NULL)) >= 0;)
@@ -63,6 +74,9 @@ static int parse_options(const Service *s, int argc, char *argv[]) {
                         break;
                 case 'N':
                         arg_now = true;
+                        break;
+                case 'S':
+                        arg_settings = optarg;
                         break;
                 case 'v':
                         arg_verbose = true;
@@ -98,7 +112,8 @@ static size_t service_types(const Service *s, const JobType **ret, size_t max) {
         const JobType *const *all = job_type_list(&n_all);
 
         for (size_t i = 0; i < n_all && n < max; i++) {
-                bool wanted = s->other_types && !is_named_elsewhere(all[i]->name);
+                bool wanted = s->all_types ||
+                              (s->other_types && !is_named_elsewhere(all[i]->name));
 
                 for (const char *const *t = s->types; t && *t; t++)
                         wanted = wanted || streq(*t, all[i]->name);
@@ -215,12 +230,16 @@ static int drain(ServiceContext *c, const JobType *const *types, size_t n_types,
                 .done_word = c->service->done_word ?: "done",
                 .collects = c->collects,
                 .n_collects = c->n_collects,
+                .resident = c->service->resident,
+                .lives = c->lives,
         };
         WorkerCounts n = {};
         int r;
 
         r = worker_run(&config, &c->engine, &c->db, c->worker, &n, ret_error);
         c->actors_left = n.actors_left;
+        c->reload = n.reload && r >= 0 && !n.actors_left;
+        c->lives = n.lives;
         if (add_counts(counts, &n) < 0 && r >= 0)
                 return error_oom(ret_error);
         return r;
@@ -256,6 +275,13 @@ static int plan_collect(ServiceContext *c, JsonObject *tick, bool *ret_due, Erro
         int r;
 
         *ret_due = false;
+        if (c->service->resident) {
+                *ret_due = true;
+                r = service_collect(c, collect_find("social-media"), 0, ret_error);
+                if (r >= 0)
+                        c->collects[0].repeat = true;
+                return r;
+        }
         if (!collect)
                 return 0;
         if (c->engine.schema >= SCHEMA_SLOTS) {
@@ -316,7 +342,7 @@ static int first_question(ServiceContext *c, const char *types, bool *ret_work, 
         r = meet(c, tick, ret_error);
         if (r != 0)
                 return r;
-        if (!json_boolean(tick, "active", false)) {
+        if (!json_boolean(tick, "active", false) && !c->service->resident) {
                 log_info("%s is paused: %s", definition_name(c->service),
                          json_string(tick, "pausedReason") ?: "not active");
                 *ret_work = false;
@@ -343,6 +369,9 @@ static int service_run(ServiceContext *c, Error *ret_error) {
         if (r < 0)
                 return r;
         r = first_question(c, names, &work, ret_error);
+        if (r > 0 && c->service->resident)
+                return error_setf(ret_error, ERROR_TRANSIENT, -EAGAIN, "comparing",
+                                  "this host may begin nothing yet; it is asked again");
         if (r != 0)
                 return MIN(r, 0);
         if (arg_dry_run)
@@ -354,6 +383,8 @@ static int service_run(ServiceContext *c, Error *ret_error) {
         work = work || r > 0 || c->n_collects > n_planned;
         if (r >= 0 && work)
                 r = rescue(c, counts, ret_error);
+        if (r >= 0 && c->service->resident)
+                sd_notify(0, "READY=1");
         if (r >= 0 && work && (n_types > 0 || c->n_collects > 0))
                 r = drain(c, types, n_types, counts, ret_error);
         record_run(c, counts, r, ret_error);
@@ -371,6 +402,67 @@ static const char *event_of_error(const Error *e) {
         return EVENT_CONFIG_ERROR;
 }
 
+/* The settings as they are now: the environment that the process was started with, and over it the
+ * file that may have changed since. */
+static int read_settings(Settings *ret, Error *ret_error) {
+        static char **at_start = NULL;
+        int r;
+
+        if (arg_settings && !at_start) {
+                size_t n = 0;
+
+                while (environ[n])
+                        n++;
+                at_start = calloc(n + 1, sizeof(char *));
+                for (size_t i = 0; at_start && i < n; i++)
+                        if (!(at_start[i] = strdup(environ[i])))
+                                return error_oom(ret_error);
+        }
+        if (arg_settings) {
+                if (!at_start || clearenv() != 0)
+                        return error_oom(ret_error);
+                for (char **e = at_start; *e; e++)
+                        if (putenv(*e) != 0)
+                                return error_oom(ret_error);
+                r = env_file_load(arg_settings, true, ret_error);
+                if (r == 0)
+                        return error_setf(ret_error, ERROR_CONFIG, -ENOENT, "settings-file",
+                                          "there is no file %s\nHINT: sudo automapost setup",
+                                          arg_settings);
+                if (r < 0)
+                        return r;
+        }
+        r = settings_load(ret, ret_error);
+        if (r >= 0)
+                log_set_max_level(arg_verbose ? LOG_DEBUG : log_level_from_string(ret->log_level));
+        return r;
+}
+
+/* What cannot be used changes nothing: the settings stay as they were. */
+static void reload(ServiceContext *c) {
+        _cleanup_(settings_done) Settings fresh = {};
+        _cleanup_(error_done) Error error = ERROR_NULL;
+
+        if (read_settings(&fresh, &error) < 0)
+                log_full(LOG_ERR, EVENT_CONFIG_ERROR, &error,
+                         "Going on with the settings as they were");
+        else {
+                settings_done(c->settings);
+                *c->settings = fresh;
+                fresh = (Settings){};
+        }
+}
+
+/* What one run has of the database. */
+static void forget_run(ServiceContext *c) {
+        for (size_t i = 0; i < c->n_collects; i++)
+                collect_run_done(&c->collects[i]);
+        c->n_collects = 0;
+        engine_done(&c->engine);
+        db_free(c->db);
+        c->db = NULL;
+}
+
 int service_main(const Service *service, int argc, char *argv[]) {
         _cleanup_(settings_done) Settings settings = {};
         _cleanup_(error_done) Error error = ERROR_NULL;
@@ -386,10 +478,12 @@ int service_main(const Service *service, int argc, char *argv[]) {
         worker_id(c.worker);
         _cleanup_(log_popp) _unused_ LogField *worker = log_push(FIELD_WORKER, "%s", c.worker);
 
-        r = settings_load(&settings, &error);
-        if (r >= 0) {
-                log_set_max_level(arg_verbose ? LOG_DEBUG
-                                              : log_level_from_string(settings.log_level));
+        r = read_settings(&settings, &error);
+        if (r >= 0)
+                r = service_run(&c, &error);
+        while (r >= 0 && c.reload) {
+                forget_run(&c);
+                reload(&c);
                 r = service_run(&c, &error);
         }
         if (r < 0) {
@@ -403,9 +497,6 @@ int service_main(const Service *service, int argc, char *argv[]) {
                 _exit(r); /* actors that outlived their deadline use what an orderly end would free
                            */
         }
-        for (size_t i = 0; i < c.n_collects; i++)
-                collect_run_done(&c.collects[i]);
-        engine_done(&c.engine);
-        db_free(c.db);
+        forget_run(&c);
         return r;
 }

@@ -17,6 +17,8 @@ typedef struct ServiceContext {
         char worker[33];
         usec_t started; /* CLOCK_REALTIME */
         bool actors_left;
+        unsigned lives; /* runs before this one, of a service that stays */
+        bool reload; /* it was asked to begin anew, with its settings as they are now */
         CollectRun collects[SERVICE_COLLECTS]; /* what this run is to collect */
         size_t n_collects;
         JsonObject *counts; /* what it did, for its summary */
@@ -29,6 +31,8 @@ typedef struct Service {
          * build that no service names. */
         const char *const *types;
         bool other_types;
+        bool all_types;
+        bool resident; /* stays until it is stopped; collects whatever publishing has to collect */
         const char *done_word; /* "published" */
         /* Work beside the queue, before draining; fills counts (a JSON object's members). May be
          * NULL. Always runs, also where tick() sees no job; 1: it has made some. */

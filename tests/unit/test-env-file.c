@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Settings in a file (src/cli/env-file.c): what systemd would read of the same lines. */
+/* Settings in a file (src/base/env-file.c): what systemd would read of the same lines. */
 
-#include "cli/env-file.h"
+#include "base/env-file.h"
 
 #include <errno.h>
 #include <setjmp.h>

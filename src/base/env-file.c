@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "cli/env-file.h"
+#include "base/env-file.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "base/time-util.h"
+#include "queries.h"
+#include "queue/worker-internal.h"
+
+#define LOOK_EVERY (1 * USEC_PER_SEC)
+/* Posts that become due one after the other are collected some at a time. */
+#define LOOK_LEAST (50 * USEC_PER_MSEC)
+#define HELLO_TIMEOUT (2 * USEC_PER_SEC)
+/* How far automapost.look() counts. */
+#define LOOK_COUNT_MAX 10000
+
+void worker_look_lost(Worker *w) {
+        w->look.listens = false;
+        w->look.hello_at = 0;
+        w->look.next = 0;
+}
+
+/* Each connection listens for itself, and says hello to itself: pgbouncer's transaction mode takes a
+ * LISTEN and passes nothing on. */
+static int say_hello(Worker *w) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        int r;
+
+        r = db_script(*w->db, "listen", "LISTEN job_queue_channel", w->engine->statement_limit,
+                      &error);
+        if (r >= 0)
+                r = db_query(*w->db, &query_say_hello, (const char *[]){ w->id },
+                             w->engine->statement_limit, &rows, &error);
+        if (r < 0) {
+                log_full(LOG_WARNING, NULL, &error, "Cannot listen for new jobs, looking for them");
+                w->look.deaf = true;
+        } else
+                w->look.hello_at = now(CLOCK_BOOTTIME);
+        w->look.listens = true;
+        return r;
+}
+
+static bool is_ours(const Worker *w, const char *type) {
+        for (size_t i = 0; i < w->config->n_types; i++)
+                if (streq_ptr(w->config->types[i]->name, type))
+                        return true;
+        return false;
+}
+
+/* Takes what was notified by now. */
+static void hear(Worker *w) {
+        char *payload;
+
+        while ((payload = db_heard(*w->db))) {
+                _cleanup_free_ char *owned = payload;
+                _cleanup_(json_unrefp) JsonObject *o = NULL;
+
+                if (json_parse(owned, strlen(owned), &o) < 0)
+                        continue; /* anybody may notify anything */
+                if (streq_ptr(json_string(o, "hello"), w->id)) {
+                        if (w->look.deaf)
+                                log_info("Notifications arrive again");
+                        w->look.hello_at = 0;
+                        w->look.deaf = false;
+                } else if (is_ours(w, json_string(o, "type"))) {
+                        w->drained = false;
+                        w->next_claim = 0;
+                }
+        }
+        if (w->look.hello_at > 0 && now(CLOCK_BOOTTIME) > w->look.hello_at + HELLO_TIMEOUT) {
+                log_full(LOG_NOTICE, NULL, NULL, "Notifications do not arrive (a pooler in transaction mode?): new jobs are "
+                           "looked for once a second");
+                w->look.hello_at = 0;
+                w->look.deaf = true;
+        }
+}
+
+static int apply_answer(Worker *w, const char *text, Error *ret_error) {
+        _cleanup_(json_unrefp) JsonObject *o = NULL;
+        JsonObject *next;
+        usec_t t = now(CLOCK_BOOTTIME);
+        bool paused;
+
+        if (!text || json_parse(text, strlen(text), &o) < 0)
+                return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "schema",
+                                  "the database's answer to a look is no JSON");
+        paused = json_boolean(o, "paused", false);
+        if (paused != w->look.paused)
+                log_full(LOG_NOTICE, NULL, NULL, "%s", paused ? "Paused: nothing more is claimed" : "Going on");
+        w->look.paused = paused;
+        w->look.due = json_int64(o, "due", 0);
+        w->look.lag = (usec_t) (json_object_get_double(json_member(o, "lag")) *
+                                (double) USEC_PER_SEC);
+        if (paused)
+                return 0;
+        if (json_boolean(o, "collect", false))
+                w->next_collect = 0;
+        if (w->look.due > 0 && w->next_claim == USEC_INFINITY)
+                w->next_claim = 0;
+        next = json_member(o, "next");
+        if (next)
+                w->look.next = MIN(w->look.next,
+                                   t + MAX((usec_t) (json_object_get_double(next) *
+                                                     (double) USEC_PER_SEC),
+                                           LOOK_LEAST));
+        return 0;
+}
+
+int worker_look(Worker *w, Error *ret_error) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        usec_t t;
+        int r;
+
+        if (!w->look.listens && db_is_open(*w->db))
+                (void) say_hello(w);
+        hear(w);
+        t = now(CLOCK_BOOTTIME);
+        if (t < w->look.next)
+                return 0;
+        w->look.next = t + LOOK_EVERY;
+        r = worker_query(w, &query_look, (const char *[]){ w->config->service, w->types }, &rows,
+                         ret_error);
+        return r < 0 ? r : apply_answer(w, rows_text(rows, 0, 0), ret_error);
+}
+
+void worker_show_look(const Worker *w, char *status, size_t size) {
+        _cleanup_free_ char *lag = NULL;
+
+        if (w->look.paused)
+                (void) snprintf(status, size, "paused, %zu to go", w->n_tasks);
+        else if (w->look.due == 0)
+                (void) snprintf(status, size, "%s %u, %zu to go, nothing waits%s",
+                                w->config->done_word, w->counts.completed, w->n_tasks,
+                                w->look.deaf ? "; not notified, looks each second" : "");
+        else
+                (void) snprintf(status, size, "%s %u, %zu to go, %" PRId64 "%s wait, up to %s%s",
+                                w->config->done_word, w->counts.completed, w->n_tasks, w->look.due,
+                                w->look.due >= LOOK_COUNT_MAX ? " or more" : "",
+                                time_format_span(w->look.lag, &lag) < 0 ? "?" : lag,
+                                w->look.deaf ? "; not notified, looks each second" : "");
+}
