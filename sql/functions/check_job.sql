@@ -78,3 +78,28 @@ BEGIN
     RETURN COALESCE(own_key, p_job_key);
 END
 $$;
+
+-- A publishing job's limit_key is its account, and the queue gives it.
+CREATE OR REPLACE FUNCTION automapost.check_limit_key(p_job_type text, p_limit_key text)
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF p_limit_key = '' OR length(p_limit_key) > 500 THEN
+        RAISE EXCEPTION 'limit_key must have from 1 to 500 characters' USING ERRCODE = '22023';
+    ELSIF p_limit_key IS NOT NULL AND p_job_type IN ('social-media-post', 'refresh-token') THEN
+        RAISE EXCEPTION 'limit_key of % cannot be given', p_job_type USING ERRCODE = '22023',
+            HINT = 'Leave limit_key out: the queue gives it.';
+    END IF;
+END
+$$;
+
+-- An id for a row: in the order of time, so that indexes grow at their end (RFC 9562, version 7:
+-- milliseconds since 1970, then random bits).
+CREATE OR REPLACE FUNCTION automapost.new_id()
+RETURNS uuid
+LANGUAGE sql VOLATILE
+RETURN pg_catalog.encode(pg_catalog.set_bit(pg_catalog.set_bit(pg_catalog.overlay(
+    pg_catalog.uuid_send(pg_catalog.gen_random_uuid()),
+    pg_catalog.substr(pg_catalog.int8send(
+        (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000)::bigint), 3),
+    1, 6), 52, 1), 53, 1), 'hex')::uuid;

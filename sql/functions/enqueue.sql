@@ -1,6 +1,7 @@
 -- Puts one job into the queue. scheduled_for: at most 7 days past; priority: 0 to 1000, higher
--- first; max_attempts: tries in all, null takes the definition's max_retries + 1; on_conflict says
--- what happens where a job of this type with this key lives:
+-- first; max_attempts: tries in all, null takes the definition's max_retries + 1; limit_key: at most
+-- key_limit of the definition run at once with the same; on_conflict says what happens where a job
+-- of this type with this job_key lives:
 --     reject      an error that names it
 --     keep        nothing: that job's id comes back
 --     replace     a pending one takes payload, time and priority; a running one gets a successor
@@ -9,7 +10,7 @@
 CREATE OR REPLACE FUNCTION automapost.enqueue(
     job_type text, payload jsonb DEFAULT '{}', priority bigint DEFAULT 5,
     scheduled_for timestamptz DEFAULT now(), max_attempts bigint DEFAULT NULL,
-    job_key text DEFAULT NULL, on_conflict text DEFAULT 'reject')
+    job_key text DEFAULT NULL, on_conflict text DEFAULT 'reject', limit_key text DEFAULT NULL)
 RETURNS TABLE (id text, was text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -27,6 +28,7 @@ BEGIN
         RAISE EXCEPTION 'on_conflict must be reject, keep, replace or reschedule, not "%"',
             COALESCE(enqueue.on_conflict, 'null') USING ERRCODE = '22023';
     END IF;
+    PERFORM automapost.check_limit_key(enqueue.job_type, enqueue.limit_key);
 
     -- Another session may insert or finish the same key at any moment: each turn decides on what is
     -- there, and the unique indexes decide whether that still held.
@@ -70,9 +72,9 @@ BEGIN
 
         BEGIN
             INSERT INTO automapost.job_queue AS q
-                (job_type, payload, priority, scheduled_for, max_attempts, job_key, limit_key)
-            VALUES (enqueue.job_type, COALESCE(enqueue.payload, '{}'), enqueue.priority,
-                    enqueue.scheduled_for, tries, key, NULL)
+                (id, job_type, payload, priority, scheduled_for, max_attempts, job_key, limit_key)
+            VALUES (automapost.new_id(), enqueue.job_type, COALESCE(enqueue.payload, '{}'),
+                    enqueue.priority, enqueue.scheduled_for, tries, key, enqueue.limit_key)
             RETURNING q.id INTO new_id;
             RETURN QUERY SELECT new_id::text, verdict;
             RETURN;

@@ -18,6 +18,8 @@ BEGIN
         SELECT d.max_retries + 1 FROM automapost.job_definitions d WHERE d.name = NEW.job_type));
     fresh.job_key := automapost.check_new_job(NEW.job_type, fresh.payload, NEW.priority,
         NEW.scheduled_for, NEW.max_attempts, NEW.job_key);
+    fresh.limit_key := CASE WHEN NEW.job_type NOT IN ('social-media-post', 'refresh-token')
+                            THEN NEW.limit_key END;
     fresh.status := 'pending';
     fresh.attempts := 0;
     fresh.begun := false;
@@ -62,3 +64,21 @@ CREATE OR REPLACE TRIGGER job_queue_update_refused BEFORE UPDATE ON automapost.j
 CREATE OR REPLACE TRIGGER job_queue_delete_refused BEFORE DELETE ON automapost.job_queue
     FOR EACH STATEMENT WHEN (current_user <> 'automapost_jobs_owner')
     EXECUTE FUNCTION automapost.job_queue_refused();
+
+-- Workers that stay are woken, once per statement and type, where something is due at once; what
+-- becomes due later they see coming.
+CREATE OR REPLACE FUNCTION automapost.job_queue_notify()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_notify('job_queue_channel',
+                      jsonb_build_object('type', f.job_type, 'count', count(*))::text)
+    FROM fresh f
+    WHERE f.status = 'pending' AND f.scheduled_for <= clock_timestamp()
+    GROUP BY f.job_type;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER job_queue_notify AFTER INSERT ON automapost.job_queue
+    REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION automapost.job_queue_notify();

@@ -56,7 +56,7 @@ TO automapost_jobs_service;
 
 -- The SQL API: for the application, and for the operator's command.
 GRANT EXECUTE ON FUNCTION
-    automapost.enqueue(text, jsonb, bigint, timestamptz, bigint, text, text),
+    automapost.enqueue(text, jsonb, bigint, timestamptz, bigint, text, text, text),
     automapost.enqueue_many(jsonb),
     automapost.cancel(text),
     automapost.retry(text, boolean),

@@ -16,3 +16,6 @@ ON CONFLICT (name) DO NOTHING;
 
 -- It has a limit_key now; a second one beside it would make calls ambiguous.
 DROP FUNCTION IF EXISTS automapost.enqueue(text, jsonb, bigint, timestamptz, bigint, text, text);
+
+ALTER TABLE automapost.job_queue ADD CONSTRAINT job_queue_limit_key_check
+    CHECK (length(limit_key) BETWEEN 1 AND 500) NOT VALID;

@@ -20,18 +20,18 @@ SELECT is(pg_temp.app($$
          3, 99, true, gen_random_uuid(), 'b', 'e', now(), 'x:y', 'somebody', 'token', '{}', now(),
              '2001-01-01')
     $$), 'ok', 'an INSERT that sets everything is accepted');
-SELECT is((id::text, job_type, payload, priority, scheduled_for, max_attempts, job_key)::text,
-    (t.id(1), 'plain', '{"a": 1}'::jsonb, 6, now() + interval '1 h', 4, 'k')::text,
+SELECT is((id::text, job_type, payload, priority, scheduled_for, max_attempts, job_key, limit_key)::text,
+    (t.id(1), 'plain', '{"a": 1}'::jsonb, 6, now() + interval '1 h', 4, 'k', 'x:y')::text,
         'what enqueue() takes is kept')
 FROM t.job(t.id(1));
 SELECT is((status, locked_at, locked_by, attempts, lease, begun, execution_id, claim_batch)::text,
     ('pending', NULL, NULL, 0, NULL, false, NULL, NULL)::text,
         'it is pending, unlocked, attempts 0')
 FROM t.job(t.id(1));
-SELECT is((error_message, finished_at, limit_key, created_by, waits_for, result,
+SELECT is((error_message, finished_at, created_by, waits_for, result,
     cancel_requested_at,
            created_at)::text,
-    (NULL, NULL, NULL, session_user, NULL, NULL, NULL, now())::text, 'and nothing else is believed')
+    (NULL, NULL, session_user, NULL, NULL, NULL, now())::text, 'and nothing else is believed')
 FROM t.job(t.id(1));
 SELECT is(pg_temp.app($$ INSERT INTO automapost.job_queue (job_type) VALUES ('plain') $$), 'ok',
     'the plan''s shortest INSERT');

@@ -16,6 +16,7 @@ CREATE TEMP TABLE callable (function text, by text[]);
 INSERT INTO callable VALUES
     -- the worker
     ('tick', '{service}'),
+    ('look', '{service}'),
     ('schema_version', '{service}'),
     ('meet_host', '{service}'),
     ('register_worker', '{service}'),
