@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ SETTINGS = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
             "autovacuum_naptime": "10s"}
 
 PROGRAMS = {name: f"src/{name}"
-            for name in ("automapost", "automapost-social-media", "automapost-release")}
+            for name in ("automapost", "automapost-social-media", "automapost-realtime",
+                         "automapost-release", "automapost-release-jobs")}
 
 
 def build_folder() -> Path:
@@ -110,16 +112,39 @@ class Meter:
         return Sample(wall / 1000, cpu / 1000, rss / 1024)
 
 
+def commits(cluster, name: str) -> int:
+    """Once nobody is connected to it, its counters are complete."""
+    deadline = time.monotonic() + 10
+    while cluster.execute("SELECT 1 FROM pg_stat_activity WHERE datname = %s", (name,)):
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: somebody stays connected to {name}")
+        time.sleep(0.01)
+    return cluster.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = %s", (name,))[0][0]
+
+
+def number(value: float) -> str:
+    """Four digits that count."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def report(bench: str, metric: str, against: str, ours: list, theirs: list, unit: str) -> None:
-    """One comparison: a JSON object on stdout, a line of the table on stderr."""
-    a, b = statistics.median(ours), statistics.median(theirs)
-    print(json.dumps({"bench": bench, "metric": metric, "against": against, "ours": round(a, 3),
-                      "theirs": round(b, 3), "unit": unit, "ratio": round(a / b, 4),
-                      "runs": len(ours)}), flush=True)
-    spread = f"{min(ours):.1f}-{max(ours):.1f} / {min(theirs):.1f}-{max(theirs):.1f}"
-    ratio = f"{a / b:.1f} x more" if a >= b else f"1/{b / a:.1f}" if a else "nothing"
-    print(f"{bench:<8} {metric:<6} {against:<8} ours {a:>10.2f} {unit:<5} theirs {b:>10.2f} {unit:<5}"
-          f" {ratio:>12}   [{spread}]", file=sys.stderr, flush=True)
+    """One comparison: a JSON object on stdout, a line of the table on stderr. Without theirs it is a
+    figure of ours that stands for itself."""
+    a = statistics.median(ours)
+    b = statistics.median(theirs) if theirs else None
+    print(json.dumps({"bench": bench, "metric": metric, "against": against, "ours": round(a, 6),
+                      "theirs": None if b is None else round(b, 6), "unit": unit,
+                      "ratio": round(a / b, 4) if b else None, "runs": len(ours)}), flush=True)
+    line = f"{bench:<8} {metric:<10} {against:<22} ours {number(a):>8} {unit:<5}"
+    spread = f"{number(min(ours))}-{number(max(ours))}"
+    if theirs:
+        if not a or not b:
+            ratio = "-"
+        else:
+            ratio = f"{a / b:.2f} x" if a >= b else f"1/{b / a:.2f}"
+        line += f" theirs {number(b):>8} {unit:<5} {ratio:>9}"
+        spread += f" / {number(min(theirs))}-{number(max(theirs))}"
+    print(f"{line}   [{spread}]", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:

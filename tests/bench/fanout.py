@@ -8,10 +8,10 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from bench import HERE, PROGRAMS, Meter, build_folder, durable_cluster, migrate, need, report, say
+from bench import (HERE, PROGRAMS, Meter, build_folder, commits, durable_cluster, migrate, need,
+                   report, say)
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 MEMBERS = int(os.environ.get("BENCH_MEMBERS", "2000"))
@@ -45,6 +45,7 @@ SELECT 'social-media-post', jsonb_build_object('postId', id) FROM posts
 @contextlib.contextmanager
 def receiver(log: Path):
     """Its URL."""
+    log.touch()
     with subprocess.Popen([sys.executable, HERE / "receiver.py", "--log", log,
                            "--delay", str(DELAY_MS)], stdout=subprocess.PIPE, text=True) as child:
         try:
@@ -64,15 +65,6 @@ def read_log(log: Path, expected: int) -> list:
     return [float(row[0]) for row in rows]
 
 
-def commits(cluster, name: str) -> int:
-    """Once nobody is connected to it, its counters are complete."""
-    deadline = time.monotonic() + 10
-    while cluster.execute("SELECT 1 FROM pg_stat_activity WHERE datname = %s", (name,)):
-        if time.monotonic() > deadline:
-            sys.exit(f"bench: somebody stays connected to {name}")
-    return cluster.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = %s", (name,))[0][0]
-
-
 class Round:
     """One contender's turn in a fresh database with a receiver of its own."""
 
@@ -84,7 +76,6 @@ class Round:
 
     def run(self, argv, environment):
         self.cluster.create_database(self.name, "bench")
-        self.log.touch()
         try:
             with receiver(self.log) as url:
                 connection = self.cluster.connect(self.name)
