@@ -128,7 +128,10 @@ class Realtime:
 
     def __enter__(self) -> "Realtime":
         with Notice(self._folder / f"notify-{self.invocation[:8]}") as notice:
-            self.child = Child("automapost-realtime", [self._build / PROGRAMS["automapost-realtime"]],
+            # systemd says by the pid whom it started; only then the worker goes by INVOCATION_ID.
+            self.child = Child("automapost-realtime",
+                               ["/bin/sh", "-c", 'SYSTEMD_EXEC_PID=$$ exec "$0"',
+                                self._build / PROGRAMS["automapost-realtime"]],
                                self._folder / "realtime.log",
                                env={**self.environment, **notice.environment})
             # The clock runs from here: what it takes us to start is ours.
@@ -153,10 +156,6 @@ class Realtime:
         subprocess.run([self._build / PROGRAMS["automapost-release-jobs"], self.invocation],
                        env={**self.environment, "SERVICE_RESULT": "signal", "EXIT_STATUS": "KILL"},
                        check=True, timeout=60)
-
-    def alive(self) -> None:
-        if not self.child.alive:
-            raise self.child.error(f"ended with status {self.child.returncode}")
 
 
 class Progress:
