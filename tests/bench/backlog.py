@@ -15,12 +15,13 @@ from bench import build_folder, report, say
 from engine import (check, engine_cluster, enqueue, fresh_database, make_template, one, settle_down)
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
-MANY = int(os.environ.get("BENCH_JOBS", "1000000"))     # "1M"; all others are in proportion
 CLAIMS = 30
 BATCH = 100
+LEAST = CLAIMS * BATCH * 2      # so that no claim of a round finds fewer than it asks for
+MANY = max(int(os.environ.get("BENCH_JOBS", "1000000")), LEAST)     # all others are in proportion
 TYPES = ["noop", "sleep"]
-SMALL = max(MANY // 100, CLAIMS * BATCH * 2)
-READY = max(MANY * 6 // 100, CLAIMS * BATCH * 2)
+SMALL = max(MANY // 100, LEAST)
+READY = max(MANY * 6 // 100, LEAST)
 CONSUMED = MANY // 5
 
 
@@ -32,15 +33,15 @@ class Worker:
         self._cursor = self._connection.cursor()
         self._id = uuid.uuid4().hex
         self.done = 0
-        self._cursor.execute("SELECT automapost.register_worker(%s, 'queue', %s, %s, %s, 'bench', now())",
-                             (self._id, socket.gethostname(), str(uuid.uuid4()), os.getpid()))
+        self._cursor.execute("SELECT automapost.register_worker(%s, 'queue', %s, %s, %s, 'bench',"
+                             " now())", (self._id, socket.gethostname(), str(uuid.uuid4()), os.getpid()))
 
     def claim(self, count: int) -> float:
         """Milliseconds that the claim took, its commit included."""
         arguments = (self._id, str(uuid.uuid4()), TYPES, count)
         begin = time.monotonic()
-        self._cursor.execute("SELECT id, lease, execution_id FROM automapost.claim_jobs(%s, %s, %s, %s)",
-                             arguments)
+        self._cursor.execute("SELECT id, lease, execution_id"
+                             " FROM automapost.claim_jobs(%s, %s, %s, %s)", arguments)
         taken = (time.monotonic() - begin) * 1000
         jobs = self._cursor.fetchall()
         if len(jobs) != count:
@@ -50,13 +51,12 @@ class Worker:
 
     def _settle(self, jobs: list) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._cursor.execute("SELECT count(*) FROM automapost.settle_jobs(%s, %s) WHERE verdict = 'settled'", (
-            self._id, json.dumps([{
-                "id": job, "lease": lease, "execution_id": execution, "started_at": at,
-                "duration_ms": 0, "outcome": "done",
-                "logs": [{"n": n, "level": "debug", "message": "Nothing is done", "at": at}
-                         for n in (0, 1)],
-            } for job, lease, execution in jobs])))
+        items = [{"id": job, "lease": lease, "execution_id": execution, "started_at": at,
+                  "duration_ms": 0, "outcome": "done",
+                  "logs": [{"n": n, "level": "debug", "message": "Nothing is done", "at": at}
+                           for n in (0, 1)]} for job, lease, execution in jobs]
+        self._cursor.execute("SELECT count(*) FROM automapost.settle_jobs(%s, %s)"
+                             " WHERE verdict = 'settled'", (self._id, json.dumps(items)))
         if self._cursor.fetchone()[0] != len(jobs):
             sys.exit("bench: not every claimed job was settled")
         self.done += len(jobs)
@@ -101,7 +101,7 @@ def after_many(cluster, held: bool) -> float:
     """The same at the end of many jobs, all done while somebody held a transaction open, or not."""
     with fresh_database(cluster, "held" if held else "free") as name, contextlib.ExitStack() as stack:
         with contextlib.closing(cluster.connect(name)) as connection:
-            enqueue(connection.cursor(), CONSUMED + CLAIMS * BATCH * 2, at_once=10000)
+            enqueue(connection.cursor(), CONSUMED + LEAST, at_once=10000)
         settle_down(cluster, name)
         if held:
             holder = stack.enter_context(contextlib.closing(cluster.connect(name)))
