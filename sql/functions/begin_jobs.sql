@@ -151,9 +151,11 @@ BEGIN
     UPDATE automapost.job_queue q
     SET begun = true, attempts = q.attempts + 1, updated_at = clock_timestamp()
     WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g));
-    UPDATE automapost.limit_keys k SET last_begun = clock_timestamp()
-    WHERE k.key = ANY (ARRAY(SELECT q.limit_key FROM automapost.job_queue q
-                             WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g))));
+    INSERT INTO automapost.limit_keys AS k (key, last_begun)
+    SELECT DISTINCT q.limit_key, clock_timestamp() FROM automapost.job_queue q
+    WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g)) AND q.limit_key IS NOT NULL
+    ORDER BY 1
+    ON CONFLICT (key) DO UPDATE SET last_begun = excluded.last_begun;
     IF w.machine IS NOT NULL THEN
         UPDATE automapost.hosts h SET begins = h.begins + 1, begun_at = t
         WHERE h.machine = w.machine AND cardinality(go) > 0;

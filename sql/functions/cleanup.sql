@@ -68,20 +68,23 @@ DECLARE
     total bigint := 0;
 BEGIN
     SELECT * INTO e FROM automapost.engine;
-    DELETE FROM automapost.job_queue WHERE id IN (
+    total := automapost.forget_jobs(ARRAY(
         SELECT q.id FROM automapost.job_queue q
         WHERE (q.status IN ('completed', 'cancelled') AND q.finished_at < t - e.keep_completed
             OR q.status IN ('failed', 'timeout') AND q.finished_at < t - e.keep_failed)
             AND NOT EXISTS (SELECT FROM automapost.post_deliveries d
                             WHERE d.job_id = q.id AND d.state = 'held')
-        LIMIT p_limit FOR UPDATE SKIP LOCKED);
-    GET DIAGNOSTICS n = ROW_COUNT;
-    total := total + n;
-    DELETE FROM automapost.job_executions WHERE id IN (
-        SELECT x.id FROM automapost.job_executions x
-        WHERE x.job_definition_id IS NOT NULL AND x.finished_at < t - e.keep_completed
-        LIMIT p_limit FOR UPDATE SKIP LOCKED);
-    GET DIAGNOSTICS n = ROW_COUNT;
+        LIMIT p_limit FOR UPDATE SKIP LOCKED));
+    WITH execution AS (
+        DELETE FROM automapost.job_executions WHERE id IN (
+            SELECT x.id FROM automapost.job_executions x
+            WHERE x.job_definition_id IS NOT NULL AND x.finished_at < t - e.keep_completed
+            LIMIT p_limit FOR UPDATE SKIP LOCKED)
+        RETURNING id
+    ), line AS (
+        DELETE FROM automapost.job_logs l USING execution x WHERE l.job_execution_id = x.id
+    )
+    SELECT count(*) INTO n FROM execution;
     total := total + n;
     DELETE FROM automapost.workers WHERE id IN (
         SELECT w.id FROM automapost.workers w WHERE w.ended_at < t - interval '1 day'
@@ -101,4 +104,20 @@ BEGIN
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN total + n;
 END
+$$;
+
+-- Jobs that do not run, with their executions and what these said. Returns the number of jobs.
+CREATE OR REPLACE FUNCTION automapost.forget_jobs(p_jobs uuid[])
+RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH job AS (
+        DELETE FROM automapost.job_queue q WHERE q.id = ANY (p_jobs) AND q.status <> 'running'
+        RETURNING q.id
+    ), execution AS (
+        DELETE FROM automapost.job_executions x USING job j WHERE x.job_queue_id = j.id
+        RETURNING x.id
+    ), line AS (
+        DELETE FROM automapost.job_logs l USING execution x WHERE l.job_execution_id = x.id
+    )
+    SELECT count(*) FROM job
 $$;

@@ -41,20 +41,21 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     ON CONFLICT (id) DO NOTHING
 $$;
 
--- The lines of items, each {"execution_id", "logs"}: those of p_executions that have a row. A line's id comes
--- from its attempt and its number: it is there once, however often it is sent. What a line lacks, or
--- says in other words than ours, keeps no other out.
+-- The lines of items, each {"execution_id", "logs"}: those of p_executions, which have a row. A line's id
+-- is its attempt's with the line's number in its last two bytes: it is there once, however often it is
+-- sent, and beside its neighbours. What a line lacks, or says in other words than ours, keeps no other
+-- out.
 CREATE OR REPLACE FUNCTION automapost.store_lines(p_items jsonb, p_executions uuid[])
 RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     INSERT INTO automapost.job_logs (id, job_execution_id, level, message, data, "timestamp")
-    SELECT COALESCE(md5(i.execution_id || ':' || l.n)::uuid, gen_random_uuid()), i.execution_id,
+    SELECT COALESCE(encode(overlay(uuid_send(i.execution_id) PLACING int2send(l.n) FROM 15), 'hex')::uuid,
+            gen_random_uuid()), i.execution_id,
         CASE WHEN l.level IN ('debug', 'info', 'warn', 'error') THEN l.level ELSE 'info' END,
         COALESCE(l.message, ''), l.data, COALESCE(l.at, clock_timestamp())
     FROM jsonb_to_recordset(p_items) i (execution_id uuid, logs jsonb)
     CROSS JOIN LATERAL jsonb_to_recordset(i.logs)
-        l (n bigint, level text, message text, data jsonb, at timestamptz)
-    JOIN automapost.job_executions x ON x.id = i.execution_id
-    WHERE i.execution_id = ANY (p_executions)
+        l (n smallint, level text, message text, data jsonb, at timestamptz)
+    WHERE i.execution_id IN (SELECT unnest(p_executions))
     ON CONFLICT (id) DO NOTHING
 $$;

@@ -107,11 +107,11 @@ BEGIN
     SET cancel_requested_at = clock_timestamp(), cancel_requested_by = session_user
     WHERE q.status = 'running' AND (q.payload ->> 'postId' = ANY (posts)
         OR q.payload ->> 'authProviderId' = ANY (accounts)) AND q.cancel_requested_at IS NULL;
-    DELETE FROM automapost.job_queue q
-    WHERE q.status <> 'running' AND (q.payload ->> 'postId' = ANY (posts)
-        OR q.payload ->> 'authProviderId' = ANY (accounts) OR q.payload ->> 'userId' = forget_user.user_id);
-    GET DIAGNOSTICS n = ROW_COUNT;
-    total := total + n;
+    total := automapost.forget_jobs(ARRAY(
+        SELECT q.id FROM automapost.job_queue q
+        WHERE q.status <> 'running' AND (q.payload ->> 'postId' = ANY (posts)
+            OR q.payload ->> 'authProviderId' = ANY (accounts)
+            OR q.payload ->> 'userId' = forget_user.user_id)));
     DELETE FROM automapost.post_deliveries d WHERE d.user_id = forget_user.user_id
         AND NOT EXISTS (SELECT FROM automapost.job_queue q WHERE q.id = d.job_id AND q.status = 'running');
     GET DIAGNOSTICS n = ROW_COUNT;

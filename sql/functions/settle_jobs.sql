@@ -18,7 +18,8 @@
 -- else's; a receipt was recorded all the same). apply_error: what the application refused.
 CREATE OR REPLACE FUNCTION automapost.settle_jobs(p_worker text, p_items jsonb)
 RETURNS TABLE (id text, verdict text, status text, scheduled_for timestamptz, apply_error text)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     items automapost.settle_item[];
@@ -33,8 +34,12 @@ BEGIN
     PERFORM FROM automapost.workers w WHERE w.id = p_worker FOR NO KEY UPDATE;
     SELECT array_agg(r ORDER BY r.id) INTO items
     FROM jsonb_populate_recordset(NULL::automapost.settle_item, p_items) r;
+    -- Jobs before their deliveries, as everybody locks them; those of no delivery are updated at once,
+    -- in the same order.
     PERFORM FROM automapost.job_queue q
-    WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i)) ORDER BY q.id FOR NO KEY UPDATE;
+    WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i
+                            WHERE i.outcome <> 'done' OR i.delivery_id IS NOT NULL))
+    ORDER BY q.id FOR NO KEY UPDATE;
 
     UPDATE automapost.post_deliveries d
     SET state = 'sent', remote_id = i.receipt ->> 'remoteId', url = i.receipt ->> 'url',
@@ -47,45 +52,48 @@ BEGIN
     -- Also of a begin that this database does not know: it was put back since.
     WHERE i.receipt IS NOT NULL AND d.id = i.delivery_id AND d.state <> 'sent';
 
-    -- Sent, and the lease holds: nearly all, and these in one statement each.
+    -- Done, and the lease holds: nearly all, and these in one statement. A token has more to be told
+    -- than that.
     WITH plain AS (
-        INSERT INTO automapost.job_executions AS x
+        UPDATE automapost.job_queue q
+        SET status = 'completed', lease = NULL, claim_batch = NULL, locked_by = NULL,
+            locked_at = NULL, execution_id = NULL, begun = false, waits_for = NULL,
+            error_class = NULL, error_code = NULL, error_message = NULL, result = i.result,
+            finished_at = clock_timestamp(), updated_at = clock_timestamp()
+        FROM unnest(items) i
+        WHERE i.outcome = 'done' AND (i.receipt IS NOT NULL OR i.delivery_id IS NULL)
+            AND q.job_type <> 'refresh-token'
+            -- By its id, and never by what else is known of it: this worker has hundreds of them. Who
+            -- has a lease runs.
+            AND q.id = i.id AND q.lease = i.lease AND q.locked_by IS NOT DISTINCT FROM p_worker
+        RETURNING q.id, i.execution_id, i.started_at, i.duration_ms, q.attempts, i.delivery_id,
+            i.receipt ->> 'url' AS url
+    ), executed AS (
+        INSERT INTO automapost.job_executions
             (id, job_queue_id, status, started_at, finished_at, duration_ms, retry_count, worker_id,
              metadata)
-        SELECT i.execution_id, q.id, 'completed', i.started_at,
-            i.started_at + i.duration_ms * interval '1 ms', i.duration_ms,
-            GREATEST(q.attempts - 1, 0), q.locked_by,
-            jsonb_strip_nulls(jsonb_build_object('outcome', 'done', 'deliveryId', i.delivery_id,
-                                                 'url', i.receipt ->> 'url'))
-        FROM unnest(items) i
-        JOIN automapost.job_queue q ON q.id = i.id AND q.status = 'running' AND q.lease = i.lease
-            AND q.locked_by = p_worker
-        WHERE i.outcome = 'done' AND i.receipt IS NOT NULL
+        SELECT p.execution_id, p.id, 'completed', p.started_at,
+            p.started_at + p.duration_ms * interval '1 ms', p.duration_ms,
+            GREATEST(p.attempts - 1, 0), p_worker,
+            CASE WHEN p.delivery_id IS NULL THEN '{"outcome": "done"}'
+            ELSE jsonb_strip_nulls(jsonb_build_object('outcome', 'done', 'deliveryId', p.delivery_id,
+                                                      'url', p.url)) END
+        FROM plain p
         ON CONFLICT (id) DO UPDATE
             SET status = excluded.status, finished_at = excluded.finished_at,
                 duration_ms = excluded.duration_ms, error_class = NULL, error_code = NULL,
                 error_message = NULL, metadata = excluded.metadata
-        RETURNING x.id
     )
-    SELECT COALESCE(array_agg(p.id), '{}') INTO done FROM plain p;
+    SELECT COALESCE(array_agg(p.execution_id), '{}') INTO done FROM plain p;
     settled := done;
-    UPDATE automapost.job_queue q
-    SET status = 'completed', lease = NULL, claim_batch = NULL, locked_by = NULL, locked_at = NULL,
-        execution_id = NULL, begun = false, waits_for = NULL, error_class = NULL, error_code = NULL,
-        error_message = NULL, result = i.result, finished_at = clock_timestamp(),
-        updated_at = clock_timestamp()
-    FROM unnest(items) i
-    WHERE i.execution_id = ANY (done) AND q.id = i.id AND q.lease = i.lease;
+    RETURN QUERY SELECT i.id::text, 'settled'::text, 'completed'::text, NULL::timestamptz, NULL::text
+        FROM unnest(items) i JOIN unnest(done) d (execution) ON d.execution = i.execution_id;
 
-    FOREACH item IN ARRAY items LOOP
+    FOR item IN
+        SELECT i.* FROM unnest(items) i
+        WHERE cardinality(done) < cardinality(items) AND i.execution_id <> ALL (done)
+    LOOP
         id := item.id::text;
-        IF item.execution_id = ANY (done) THEN
-            verdict := 'settled';
-            status := 'completed';
-            scheduled_for := NULL;
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
         SELECT * INTO job FROM automapost.job_queue q
         WHERE q.id = item.id AND q.status = 'running' AND q.lease = item.lease
             AND q.locked_by = p_worker;

@@ -592,6 +592,10 @@ int db_fd(const Db *db) {
         return db_is_open(db) ? PQsocket(db->connection) : -1;
 }
 
+int db_backend_pid(const Db *db) {
+        return PQbackendPID(db->connection);
+}
+
 char *db_heard(Db *db) {
         PGnotify *notice;
         char *payload;

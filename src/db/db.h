@@ -62,6 +62,9 @@ int db_value(Db *db, const Query *query, const char *const *params, usec_t timeo
  * connection that turns out to be lost is closed. */
 int db_fd(const Db *db);
 char *db_heard(Db *db);
+/* The server process that this connection was made with; a pooler that gives statements to others
+ * names one that answers none. */
+int db_backend_pid(const Db *db);
 
 /* Text of several statements without parameters, in one implicit transaction: for migrations. */
 int db_script(Db *db, const char *name, const char *sql, usec_t timeout, Error *ret_error);

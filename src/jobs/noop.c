@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Nothing: what remains is what the queue itself costs. An operator sees with it that jobs are done,
- * and the bench measures with it. */
+/* Nothing: what remains is what the queue itself costs. An operator sees with it that jobs are
+ * done, and the bench measures with it. */
 
 #include "queue/job-type.h"
 
@@ -17,4 +17,5 @@ extern const JobType job_type_noop;
 const JobType job_type_noop = {
         .name = "noop",
         .act = noop_act,
+        .quiet = true,
 };

@@ -41,4 +41,5 @@ extern const JobType job_type_sleep;
 const JobType job_type_sleep = {
         .name = "sleep",
         .act = sleep_act,
+        .quiet = true,
 };

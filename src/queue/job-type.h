@@ -78,5 +78,6 @@ typedef struct JobType {
         /* Once per actor thread; may be NULL. */
         int (*thread_new)(const Settings *settings, void **ret, Error *ret_error);
         void (*thread_free)(void *thread);
+        bool quiet; /* its jobs may be many: that one is completed is no line of the journal */
         /* SQL that turns application data into jobs is named by the service, not here. */
 } JobType;

@@ -151,10 +151,61 @@ void job_log(Job *job, int level, const char *format, ...) {
         task_add_line(job->task, level, clean);
 }
 
+/* Called with the lock held. */
 static void pool_wake_coordinator(Pool *p) {
         uint64_t one = 1;
 
-        (void) !write(p->wake_fd, &one, sizeof(one));
+        if (!p->woken)
+                (void) !write(p->wake_fd, &one, sizeof(one));
+        p->woken = true;
+}
+
+void pool_heard(Pool *p) {
+        uint64_t count;
+
+        pthread_mutex_lock(&p->lock);
+        p->woken = false;
+        (void) !read(p->wake_fd, &count, sizeof(count));
+        pthread_mutex_unlock(&p->lock);
+}
+
+static void queue_append(TaskQueue *q, Task *t) {
+        if (q->last)
+                q->last->next = t;
+        else
+                q->first = t;
+        q->last = t;
+        q->n++;
+}
+
+static Task *queue_take(TaskQueue *q) {
+        Task *t = q->first;
+
+        if (!t)
+                return NULL;
+        q->first = t->next;
+        if (!q->first)
+                q->last = NULL;
+        q->n--;
+        t->next = NULL;
+        return t;
+}
+
+/* The next task for an idle actor, or NULL. Called with the lock held. */
+static Task *pool_take(Pool *p) {
+        Task *t = queue_take(&p->urgent);
+
+        if (!t && p->n_plain_running < p->max_plain && (t = queue_take(&p->plain)))
+                p->n_plain_running++;
+        return t;
+}
+
+/* Its actor has nothing more to do with it. Called with the lock held. */
+static void pool_let_go(Pool *p, Task *t) {
+        t->has_actor = false;
+        if (!t->type->prepare)
+                p->n_plain_running--;
+        pool_wake_coordinator(p);
 }
 
 /* Runs one task to its end. Called and left with the lock held; released while jobs work. */
@@ -208,8 +259,7 @@ static void task_run(Task *t, void *thread) {
                 t->outcome = outcome;
                 t->state = TASK_ENDED;
         }
-        t->has_actor = false;
-        pool_wake_coordinator(p);
+        pool_let_go(p, t);
 }
 
 static void *actor_main(void *userdata) {
@@ -221,18 +271,14 @@ static void *actor_main(void *userdata) {
         for (;;) {
                 Task *t;
 
-                p->n_idle++;
-                while (!p->queue && !p->closing)
+                while (!(t = pool_take(p)) && !p->closing) {
+                        p->n_idle++;
                         pthread_cond_wait(&p->work, &p->lock);
-                p->n_idle--;
-                t = p->queue;
+                        p->n_idle--;
+                        p->n_called -= MIN(p->n_called, 1U);
+                }
                 if (!t)
                         break;
-                p->queue = t->next;
-                p->n_queued--;
-                if (!p->queue)
-                        p->queue_tail = NULL;
-                t->next = NULL;
 
                 if (t->type->thread_new &&
                     (!made_for || made_for->thread_new != t->type->thread_new)) {
@@ -251,8 +297,7 @@ static void *actor_main(void *userdata) {
                                 error_move(&t->outcome.error, &error);
                                 t->state = TASK_ENDED;
                                 t->ended_at = now(CLOCK_REALTIME);
-                                t->has_actor = false;
-                                pool_wake_coordinator(p);
+                                pool_let_go(p, t);
                                 continue;
                         }
                 }
@@ -273,7 +318,12 @@ static void *actor_main(void *userdata) {
 int pool_init(Pool *p, const Settings *settings, unsigned max_threads, Error *ret_error) {
         pthread_condattr_t attributes;
 
-        *p = (Pool){ .settings = settings, .max_threads = max_threads, .wake_fd = -1 };
+        *p = (Pool){
+                .settings = settings,
+                .max_threads = max_threads,
+                .max_plain = max_threads,
+                .wake_fd = -1,
+        };
         p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (p->wake_fd < 0)
                 return error_setf(ret_error, ERROR_TRANSIENT, -errno, "resources",
@@ -323,29 +373,50 @@ static int start_thread(Pool *p) {
         return -r;
 }
 
+/* Wakes or starts one actor. Called with the lock held. */
+static int pool_add_actor(Pool *p) {
+        int r;
+
+        if (p->n_idle > p->n_called) {
+                p->n_called++;
+                pthread_cond_signal(&p->work);
+                return 0;
+        }
+        if (p->n_threads >= p->max_threads)
+                return 0;
+        r = start_thread(p);
+        if (r == 0)
+                p->n_threads++;
+        return r;
+}
+
 int pool_submit(Pool *p, Task *t, Error *ret_error) {
         int r = 0;
 
         pthread_mutex_lock(&p->lock);
         t->has_actor = true;
-        if (p->queue_tail)
-                p->queue_tail->next = t;
-        else
-                p->queue = t;
-        p->queue_tail = t;
-        p->n_queued++;
-        /* An idle thread stays counted as such until it runs: one for each task that waits. */
-        if (p->n_queued > p->n_idle && p->n_threads < p->max_threads) {
-                r = start_thread(p);
-                if (r == 0)
-                        p->n_threads++;
+        if (t->type->prepare) {
+                queue_append(&p->urgent, t);
+                r = pool_add_actor(p);
+        } else {
+                queue_append(&p->plain, t);
+                if (p->plain.n == 1)
+                        r = pool_add_actor(p);
         }
-        pthread_cond_signal(&p->work);
         pthread_mutex_unlock(&p->lock);
         if (r < 0 && p->n_threads == 0)
                 return error_setf(ret_error, ERROR_TRANSIENT, r, "resources",
                                   "cannot start a thread: %s", strerror(-r));
         return 0;
+}
+
+void pool_spread(Pool *p) {
+        pthread_mutex_lock(&p->lock);
+        for (unsigned i = p->n_plain_running;
+             i < MIN(p->n_plain_running + p->plain.n, p->max_plain); i++)
+                if (pool_add_actor(p) < 0)
+                        break; /* those that there are do it */
+        pthread_mutex_unlock(&p->lock);
 }
 
 void pool_verdict(Pool *p, Task *t, bool go) {

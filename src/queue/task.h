@@ -29,6 +29,7 @@ typedef struct Task {
         /* the coordinator's */
         usec_t claimed_at; /* CLOCK_BOOTTIME */
         usec_t sign_after; /* how old it is when it gives its next sign of life */
+        bool recorded;     /* settled: may be forgotten */
 
         /* shared */
         TaskState state;
@@ -46,14 +47,23 @@ typedef struct Task {
         struct Task *next;
 } Task;
 
+typedef struct TaskQueue {
+        Task *first, *last;
+        unsigned n;
+} TaskQueue;
+
 struct Pool {
         pthread_mutex_t lock;
         pthread_cond_t work; /* actors wait for tasks */
         int wake_fd;         /* the coordinator waits for ready and ended tasks */
         const Settings *settings;
-        unsigned max_threads, n_threads, n_idle, n_queued;
+        unsigned max_threads, n_threads, n_idle, n_called; /* of the idle, those on their way */
         bool closing;
-        Task *queue, *queue_tail;
+        bool woken; /* the coordinator is, and has not looked yet */
+        TaskQueue
+                urgent;  /* of types that touch the world: first, and never held up by the others */
+        TaskQueue plain; /* may be claimed ahead */
+        unsigned max_plain, n_plain_running;
         /* CLOCK_BOOTTIME until which this worker may begin to send: last acknowledged beat + fence
          */
         usec_t fence;
@@ -63,8 +73,14 @@ int pool_init(Pool *p, const Settings *settings, unsigned max_threads, Error *re
 /* Waits up to timeout for actors to end. false: some still act; the process must end by _exit(). */
 bool pool_done(Pool *p, usec_t timeout);
 
-/* Hands a task to the pool: starts a thread where none is idle. */
+/* The coordinator has heard the wake_fd: what ends from now on wakes it again. */
+void pool_heard(Pool *p);
+
+/* Hands a task to the pool: starts a thread where none is idle. Of plain tasks only the first gets
+ * an actor at once, for mostly it is done with all of them before a second one is awake. */
 int pool_submit(Pool *p, Task *task, Error *ret_error);
+/* It was not: an actor for each plain task that still waits. */
+void pool_spread(Pool *p);
 /* The coordinator's verdict on a ready task: go on with act(), or drop it. */
 void pool_verdict(Pool *p, Task *task, bool go);
 

@@ -47,6 +47,7 @@ static void worker_apply_verdict(Worker *w, Task *t, usec_t asked, const Rows *r
         else
                 w->counts.put_back++;
         w->drained = false;
+        w->next_urgent = 0;
         pool_verdict(&w->pool, t, false);
 }
 
@@ -169,5 +170,8 @@ int worker_meet(Worker *w, Error *ret_error) {
         if (r != 0)
                 return 0;
         w->must_meet = false;
+        w->drained = false;
+        w->next_urgent = 0;
+        w->next_claim = 0;
         return worker_begin_ready(w, ret_error);
 }

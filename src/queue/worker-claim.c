@@ -16,15 +16,53 @@ static const JobType *worker_type(const Worker *w, const char *name) {
         return NULL;
 }
 
-unsigned worker_idle_actors(Worker *w) {
-        unsigned busy = 0;
+/* Plain tasks are claimed ahead, as many as the last ones were done quickly. */
+#define AHEAD_MAX 500
+#define AHEAD_QUICK (100 * USEC_PER_MSEC)
+#define AHEAD_SLOW (1 * USEC_PER_SEC)
+/* After how long those that still wait are not the quick kind. */
+#define SPREAD_AFTER (5 * USEC_PER_MSEC)
+
+static void worker_count_busy(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
+        unsigned urgent = 0, plain = 0;
 
         pthread_mutex_lock(&w->pool.lock);
         for (size_t i = 0; i < w->n_tasks; i++)
                 if (w->tasks[i]->has_actor)
-                        busy++;
+                        *(w->tasks[i]->type->prepare ? &urgent : &plain) += 1;
         pthread_mutex_unlock(&w->pool.lock);
-        return w->pool.max_threads > busy ? w->pool.max_threads - busy : 0;
+        *ret_urgent = urgent;
+        *ret_plain = plain;
+}
+
+/* How many jobs there is room for: of types that touch the world no more than actors are idle, of
+ * plain ones as many as are likely to be done in a moment. */
+static void worker_room(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
+        unsigned urgent, plain, actors = w->pool.max_threads, at_plain;
+        usec_t t = now(CLOCK_BOOTTIME);
+
+        worker_count_busy(w, &urgent, &plain);
+        at_plain = MIN(plain, w->pool.max_plain);
+        *ret_urgent = actors > urgent + at_plain ? actors - urgent - at_plain : 0;
+        w->ahead = MAX(w->ahead, w->pool.max_plain);
+        /* Two batches: one is claimed while the other is done. */
+        if (plain > w->ahead) {
+                *ret_plain = 0;
+                return;
+        }
+        if (w->ahead_since > 0 && t < w->ahead_since + AHEAD_QUICK)
+                w->ahead = MIN(w->ahead * 2, MAX((unsigned) AHEAD_MAX, w->pool.max_plain));
+        else if (w->ahead_since > 0 && t > w->ahead_since + AHEAD_SLOW)
+                w->ahead = w->pool.max_plain;
+        w->ahead_since = 0;
+        *ret_plain = w->ahead;
+}
+
+bool worker_has_room(Worker *w) {
+        unsigned urgent, plain;
+
+        worker_room(w, &urgent, &plain);
+        return (urgent > 0 && w->urgent_types) || (plain > 0 && w->plain_types);
 }
 
 /* One row of claim-jobs becomes a task with an actor. */
@@ -72,22 +110,21 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
         return r;
 }
 
-int worker_claim(Worker *w, unsigned n, Error *ret_error) {
+/* *ret: how many jobs of these types were taken, at most n. */
+static int claim_types(Worker *w, const char *types, unsigned n, size_t *ret, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
-        _cleanup_(error_done) Error error = ERROR_NULL;
         char batch[ID128_SIZE], count[16];
         int r;
 
+        *ret = 0;
+        if (!types || n == 0)
+                return 0;
         id128_random(batch);
         (void) snprintf(count, sizeof(count), "%u", n);
-        r = worker_query(w, &query_claim_jobs, (const char *[]){ w->id, batch, w->types, count },
-                         &rows, &error);
-        if (r < 0 && streq_ptr(error.code, "AM001"))
-                return worker_was_given_up(w, ret_error);
-        if (r < 0) {
-                error_move(ret_error, &error);
+        r = worker_query(w, &query_claim_jobs, (const char *[]){ w->id, batch, types, count },
+                         &rows, ret_error);
+        if (r < 0)
                 return r;
-        }
         stop_point("claim");
         for (size_t i = 0; i < rows_count(rows); i++) {
                 r = worker_take(w, rows, i, ret_error);
@@ -95,7 +132,35 @@ int worker_claim(Worker *w, unsigned n, Error *ret_error) {
                         return r; /* what was not taken is named in no beat, and so put back */
         }
         w->counts.claimed += (unsigned) rows_count(rows);
-        w->drained = rows_count(rows) == 0;
+        *ret = rows_count(rows);
+        return 0;
+}
+
+int worker_claim(Worker *w, Error *ret_error) {
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        unsigned urgent, plain;
+        size_t n_urgent = 0, n_plain = 0;
+        int r;
+
+        worker_room(w, &urgent, &plain);
+        if (now(CLOCK_BOOTTIME) < w->next_urgent)
+                urgent = 0;
+        r = claim_types(w, w->urgent_types, urgent, &n_urgent, &error);
+        if (r >= 0 && urgent > 0)
+                w->next_urgent = n_urgent == 0 ? now(CLOCK_BOOTTIME) + w->engine->beat / 12 : 0;
+        if (r >= 0)
+                r = claim_types(w, w->plain_types, plain, &n_plain, &error);
+        if (r < 0 && streq_ptr(error.code, "AM001"))
+                return worker_was_given_up(w, ret_error);
+        if (r < 0) {
+                error_move(ret_error, &error);
+                return r;
+        }
+        if (n_plain > 0)
+                w->ahead_since = now(CLOCK_BOOTTIME);
+        if (n_plain > 1)
+                w->spread_at = w->ahead_since + SPREAD_AFTER;
+        w->drained = n_urgent == 0 && n_plain == 0;
         /* What is due and was passed over, for a limit, may be free at any moment. */
         w->next_claim = !w->drained ? 0
                         : w->config->resident && w->look.due == 0

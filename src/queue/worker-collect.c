@@ -83,6 +83,7 @@ static int collect_step(Worker *w, CollectRun *run, Error *ret_error) {
                 return r;
         w->next_claim = 0;
         w->drained = false;
+        w->next_urgent = 0;
         return more ? 0 : finish(w, run, ret_error);
 }
 

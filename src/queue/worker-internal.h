@@ -19,30 +19,35 @@ typedef struct Worker {
         const char *first_id;
         char id[WORKER_ID_SIZE];
         unsigned lives; /* how often it was given up and went on */
-        char *types;    /* as a PostgreSQL array */
+        /* As PostgreSQL arrays: all types, those that touch the world, the others; NULL for none.
+         */
+        char *types, *urgent_types, *plain_types;
         Pool pool;
         Task **tasks; /* every task that is not settled */
         size_t n_tasks, max_tasks;
         int signal_fd;
         usec_t watchdog; /* how long systemd waits for a sign of life; 0: for ever */
+        usec_t next_sign;
         bool stopping; /* claims nothing any more */
         Host host;
         bool must_meet; /* the database begins nothing of this host's now, and may say why */
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
-        usec_t next_meeting;
+        usec_t next_meeting, settle_at, spread_at;
+        unsigned ahead;     /* how many plain tasks are claimed at a time */
+        usec_t ahead_since; /* when these were */
         struct {
-                usec_t next;        /* the next look */
-                int64_t due;        /* jobs due, as far as they are counted */
-                usec_t lag;         /* how late the oldest of them is */
+                usec_t next; /* the next look */
+                int64_t due; /* jobs due, as far as they are counted */
+                usec_t lag;  /* how late the oldest of them is */
                 bool paused;
-                bool listens;       /* this connection has said LISTEN … */
-                usec_t hello_at;    /* … and has notified itself then; 0: it has heard it */
-                bool deaf;          /* it did not hear it: something between passes no notifications */
-        } look; /* of a resident worker */
-        char shown[128];     /* the last STATUS */
-        bool drained;        /* the last claim found nothing */
-        bool log_refused;    /* said once */
+                bool listens; /* this connection has said LISTEN … */
+                bool deaf;    /* … to somebody who passes no notifications on */
+        } look;               /* of a resident worker */
+        char shown[128];      /* the last STATUS */
+        bool drained;         /* the last claim found nothing */
+        usec_t next_urgent; /* when urgent types are claimed again, if they had nothing last time */
+        bool log_refused;   /* said once */
         Error collect_error; /* of the first collecting that failed under a slot */
         WorkerCounts counts;
 } Worker;
@@ -69,8 +74,8 @@ void worker_end(Worker *w, const char *reason);
 
 /* worker-claim.c: jobs become tasks with an actor each. */
 
-unsigned worker_idle_actors(Worker *w);
-int worker_claim(Worker *w, unsigned n, Error *ret_error);
+bool worker_has_room(Worker *w);
+int worker_claim(Worker *w, Error *ret_error);
 
 /* worker-collect.c: application data become jobs, under slots. */
 

@@ -21,15 +21,17 @@ void worker_wait(Worker *w, usec_t until) {
         };
         usec_t t = now(CLOCK_BOOTTIME);
         struct signalfd_siginfo info;
-        uint64_t count;
 
-        /* Whoever supervises us hears of each turn, and so of one that never ends. */
+        /* Whoever supervises us hears that turns are taken, and so of one that never ends. */
         if (w->watchdog > 0) {
-                until = MIN(until, t + w->watchdog / 3);
-                sd_notify(0, "WATCHDOG=1");
+                if (t >= w->next_sign) {
+                        sd_notify(0, "WATCHDOG=1");
+                        w->next_sign = t + w->watchdog / 4;
+                }
+                until = MIN(until, w->next_sign);
         }
         (void) poll(fds, ELEMENTSOF(fds), until > t ? (int) ((until - t) / USEC_PER_MSEC + 1) : 0);
-        (void) !read(w->pool.wake_fd, &count, sizeof(count));
+        pool_heard(&w->pool);
         if (read(w->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info) && !w->stopping) {
                 w->stopping = true;
                 w->stop_by = now(CLOCK_BOOTTIME) + w->config->settings->grace_sec * USEC_PER_SEC;
@@ -61,6 +63,7 @@ int worker_query(Worker *w, const Query *query, const char *const *params, Rows 
                 int r = 0;
 
                 if (!db_is_open(*w->db)) {
+                        lost |= *w->db != NULL;
                         db_free(*w->db);
                         *w->db = NULL;
                         worker_look_lost(w);
@@ -126,6 +129,7 @@ int worker_was_given_up(Worker *w, Error *ret_error) {
         /* A database that does not know this worker may be another one: a copy put in its place. */
         w->must_meet = w->engine->installation;
         w->drained = false;
+        w->next_urgent = 0;
         (void) snprintf(w->id, sizeof(w->id), "%s-%u", w->first_id, ++w->lives);
         return worker_register(w, ret_error);
 }

@@ -13,35 +13,40 @@
 #define LOOK_EVERY (1 * USEC_PER_SEC)
 /* Posts that become due one after the other are collected some at a time. */
 #define LOOK_LEAST (50 * USEC_PER_MSEC)
-#define HELLO_TIMEOUT (2 * USEC_PER_SEC)
 /* How far automapost.look() counts. */
 #define LOOK_COUNT_MAX 10000
 
 void worker_look_lost(Worker *w) {
         w->look.listens = false;
-        w->look.hello_at = 0;
+        w->must_meet = w->engine->installation; /* a restarted server gives no jobs before */
         w->look.next = 0;
 }
 
-/* Each connection listens for itself, and says hello to itself: pgbouncer's transaction mode takes a
- * LISTEN and passes nothing on. */
-static int say_hello(Worker *w) {
+/* Each connection listens for itself. A pooler in transaction mode takes the LISTEN and passes
+ * nothing on: it is known by another process of the server answering than the one that we were
+ * told. */
+static void listen_here(Worker *w) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         _cleanup_(error_done) Error error = ERROR_NULL;
+        bool deaf = true;
         int r;
 
+        w->look.listens = true;
         r = db_script(*w->db, "listen", "LISTEN job_queue_channel", w->engine->statement_limit,
                       &error);
         if (r >= 0)
-                r = db_query(*w->db, &query_say_hello, (const char *[]){ w->id },
-                             w->engine->statement_limit, &rows, &error);
-        if (r < 0) {
-                log_full(LOG_WARNING, NULL, &error, "Cannot listen for new jobs, looking for them");
-                w->look.deaf = true;
-        } else
-                w->look.hello_at = now(CLOCK_BOOTTIME);
-        w->look.listens = true;
-        return r;
+                r = db_query(*w->db, &query_backend_pid, NULL, w->engine->statement_limit, &rows,
+                             &error);
+        if (r < 0)
+                log_full(LOG_WARNING, NULL, &error, "Cannot listen for new jobs");
+        else
+                deaf = rows_int64(rows, 0, 0, 0) != db_backend_pid(*w->db);
+        if (deaf && !w->look.deaf)
+                log_full(
+                        LOG_NOTICE, NULL, NULL,
+                        "Nobody wakes this worker (a pooler lies between): new jobs are looked for "
+                        "once a second");
+        w->look.deaf = deaf;
 }
 
 static bool is_ours(const Worker *w, const char *type) {
@@ -61,21 +66,12 @@ static void hear(Worker *w) {
 
                 if (json_parse(owned, strlen(owned), &o) < 0)
                         continue; /* anybody may notify anything */
-                if (streq_ptr(json_string(o, "hello"), w->id)) {
-                        if (w->look.deaf)
-                                log_info("Notifications arrive again");
-                        w->look.hello_at = 0;
+                if (is_ours(w, json_string(o, "type"))) {
                         w->look.deaf = false;
-                } else if (is_ours(w, json_string(o, "type"))) {
                         w->drained = false;
+                        w->next_urgent = 0;
                         w->next_claim = 0;
                 }
-        }
-        if (w->look.hello_at > 0 && now(CLOCK_BOOTTIME) > w->look.hello_at + HELLO_TIMEOUT) {
-                log_full(LOG_NOTICE, NULL, NULL, "Notifications do not arrive (a pooler in transaction mode?): new jobs are "
-                           "looked for once a second");
-                w->look.hello_at = 0;
-                w->look.deaf = true;
         }
 }
 
@@ -90,11 +86,12 @@ static int apply_answer(Worker *w, const char *text, Error *ret_error) {
                                   "the database's answer to a look is no JSON");
         paused = json_boolean(o, "paused", false);
         if (paused != w->look.paused)
-                log_full(LOG_NOTICE, NULL, NULL, "%s", paused ? "Paused: nothing more is claimed" : "Going on");
+                log_full(LOG_NOTICE, NULL, NULL, "%s",
+                         paused ? "Paused: nothing more is claimed" : "Going on");
         w->look.paused = paused;
         w->look.due = json_int64(o, "due", 0);
-        w->look.lag = (usec_t) (json_object_get_double(json_member(o, "lag")) *
-                                (double) USEC_PER_SEC);
+        w->look.lag =
+                (usec_t) (json_object_get_double(json_member(o, "lag")) * (double) USEC_PER_SEC);
         if (paused)
                 return 0;
         if (json_boolean(o, "collect", false))
@@ -103,10 +100,10 @@ static int apply_answer(Worker *w, const char *text, Error *ret_error) {
                 w->next_claim = 0;
         next = json_member(o, "next");
         if (next)
-                w->look.next = MIN(w->look.next,
-                                   t + MAX((usec_t) (json_object_get_double(next) *
-                                                     (double) USEC_PER_SEC),
-                                           LOOK_LEAST));
+                w->look.next =
+                        MIN(w->look.next,
+                            t + MAX((usec_t) (json_object_get_double(next) * (double) USEC_PER_SEC),
+                                    LOOK_LEAST));
         return 0;
 }
 
@@ -116,7 +113,7 @@ int worker_look(Worker *w, Error *ret_error) {
         int r;
 
         if (!w->look.listens && db_is_open(*w->db))
-                (void) say_hello(w);
+                listen_here(w);
         hear(w);
         t = now(CLOCK_BOOTTIME);
         if (t < w->look.next)
@@ -124,7 +121,11 @@ int worker_look(Worker *w, Error *ret_error) {
         w->look.next = t + LOOK_EVERY;
         r = worker_query(w, &query_look, (const char *[]){ w->config->service, w->types }, &rows,
                          ret_error);
-        return r < 0 ? r : apply_answer(w, rows_text(rows, 0, 0), ret_error);
+        if (r >= 0)
+                r = apply_answer(w, rows_text(rows, 0, 0), ret_error);
+        if (!w->look.listens) /* it came over a new connection */
+                w->look.next = 0;
+        return r;
 }
 
 void worker_show_look(const Worker *w, char *status, size_t size) {

@@ -37,8 +37,10 @@ static void worker_rescue(Worker *w) {
         w->next_rescue = now(CLOCK_BOOTTIME) + w->engine->beat;
         if (rescue_lapsed(*w->db, w->engine->statement_limit, &jobs, &error) < 0)
                 log_full(LOG_WARNING, NULL, &error, "Cannot look for lapsed workers");
-        if (jobs > 0)
+        if (jobs > 0) {
                 w->drained = false;
+                w->next_urgent = 0;
+        }
 }
 
 /* Nothing is left to do here; but while a worker of another host is at work, this one stays awake:
@@ -61,7 +63,6 @@ static bool worker_stands_by(Worker *w) {
 /* One turn. Returns 1 when there is nothing more to do. */
 static int worker_turn(Worker *w, Error *ret_error) {
         usec_t t = now(CLOCK_BOOTTIME);
-        unsigned idle;
         int r;
 
         if (t >= w->budget_ends && !w->stopping) {
@@ -77,6 +78,10 @@ static int worker_turn(Worker *w, Error *ret_error) {
                         r = worker_log_running(w, ret_error);
                 if (r < 0)
                         return r;
+        }
+        if (t >= w->spread_at) {
+                pool_spread(&w->pool);
+                w->spread_at = USEC_INFINITY;
         }
         if (!w->stopping && (r = worker_begin_ready(w, ret_error)) < 0)
                 return r;
@@ -98,10 +103,10 @@ static int worker_turn(Worker *w, Error *ret_error) {
                 return r;
         if (t >= worker_next_collect(w) && (r = worker_collect(w, ret_error)) < 0)
                 return r;
-        idle = worker_idle_actors(w);
         if (w->config->n_types == 0)
                 w->drained = true;
-        else if (idle > 0 && t >= w->next_claim && (r = worker_claim(w, idle, ret_error)) < 0)
+        else if (!w->look.paused && t >= w->next_claim && worker_has_room(w) &&
+                 (r = worker_claim(w, ret_error)) < 0)
                 return r;
         if (w->config->resident)
                 return 0;
@@ -119,7 +124,8 @@ static usec_t worker_next(Worker *w) {
         next = MIN(next, worker_next_collect(w));
         if (w->config->resident)
                 next = MIN(next, w->look.next);
-        if (worker_idle_actors(w) > 0)
+        next = MIN(next, MIN(w->settle_at, w->spread_at));
+        if (!w->look.paused && worker_has_room(w))
                 next = MIN(next, w->next_claim);
         if (w->must_meet)
                 next = MIN(next, w->next_meeting);
@@ -129,18 +135,42 @@ static usec_t worker_next(Worker *w) {
         return next;
 }
 
-static int types_array(const WorkerConfig *config, char **ret) {
+/* The types for which wanted says yes, as a PostgreSQL array; NULL where it is none. */
+static int types_array(const WorkerConfig *config, bool (*wanted)(const JobType *), char **ret) {
         _cleanup_(str_done) Str s = {};
 
-        if (str_append(&s, "{") < 0)
-                return -ENOMEM;
         for (size_t i = 0; i < config->n_types; i++)
-                if (str_appendf(&s, "%s%s", i == 0 ? "" : ",", config->types[i]->name) < 0)
+                if (wanted(config->types[i]) &&
+                    str_appendf(&s, "%s%s", s.length == 0 ? "{" : ",", config->types[i]->name) < 0)
                         return -ENOMEM;
-        if (str_append(&s, "}") < 0)
+        if (s.length > 0 && str_append(&s, "}") < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(s.data);
         return 0;
+}
+
+static bool is_any(const JobType *type) {
+        (void) type;
+        return true;
+}
+
+static bool is_urgent(const JobType *type) {
+        return type->prepare;
+}
+
+static bool is_plain(const JobType *type) {
+        return !type->prepare;
+}
+
+static void worker_free(Worker *w) {
+        while (w->n_tasks > 0)
+                task_free(w->tasks[--w->n_tasks]);
+        free(w->tasks);
+        free(w->types);
+        free(w->urgent_types);
+        free(w->plain_types);
+        error_done(&w->collect_error);
+        free(w);
 }
 
 static int worker_loop(Worker *w, Error *ret_error) {
@@ -172,17 +202,21 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 .db = db,
                 .first_id = worker_id,
                 .signal_fd = -1,
-                .budget_ends = config->resident ? USEC_INFINITY
-                                                : now(CLOCK_BOOTTIME) +
-                                                          config->settings->budget_sec * USEC_PER_SEC,
+                .settle_at = USEC_INFINITY,
+                .spread_at = USEC_INFINITY,
+                .budget_ends =
+                        config->resident
+                                ? USEC_INFINITY
+                                : now(CLOCK_BOOTTIME) + config->settings->budget_sec * USEC_PER_SEC,
         };
         w->lives = config->lives;
         (void) snprintf(w->id, sizeof(w->id), w->lives > 0 ? "%s-%u" : "%s", worker_id, w->lives);
         if (sd_watchdog_enabled(0, &w->watchdog) <= 0)
                 w->watchdog = 0;
-        r = types_array(config, &w->types);
-        if (r < 0) {
-                free(w);
+        if (types_array(config, is_any, &w->types) < 0 ||
+            types_array(config, is_urgent, &w->urgent_types) < 0 ||
+            types_array(config, is_plain, &w->plain_types) < 0) {
+                worker_free(w);
                 return error_oom(ret_error);
         }
         sigemptyset(&mask);
@@ -193,6 +227,8 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
         pthread_sigmask(SIG_BLOCK, &mask, &before);
         w->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
         r = pool_init(&w->pool, config->settings, (unsigned) config->settings->actors, ret_error);
+        if (r >= 0 && w->urgent_types) /* others never take all of the actors */
+                w->pool.max_plain = MAX(w->pool.max_threads * 3 / 4, 1U);
         if (r >= 0 && engine->installation)
                 r = host_read(&w->host, ret_error);
         if (r >= 0)
@@ -213,14 +249,9 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
         *ret_counts = w->counts;
         if (w->counts.actors_left)
                 return r; /* what they use stays */
-        while (w->n_tasks > 0)
-                task_free(w->tasks[--w->n_tasks]);
-        free(w->tasks);
-        free(w->types);
-        error_done(&w->collect_error);
         if (w->signal_fd >= 0)
                 (void) close(w->signal_fd);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
-        free(w);
+        worker_free(w);
         return r;
 }

@@ -31,10 +31,9 @@ typedef struct WorkerCounts {
         unsigned lives;   /* names used up, for the next run */
 } WorkerCounts;
 
-/* Works until nothing is due and nobody acts, the budget is spent, or SIGTERM/SIGINT; a resident one
- * until a signal. *db is
- * replaced when the connection was lost. Errors: the database for good (TRANSIENT, CONFIG), or a
- * slot's collecting that failed; what happens to single jobs is recorded with them and is no error
- * here. */
+/* Works until nothing is due and nobody acts, the budget is spent, or SIGTERM/SIGINT; a resident
+ * one until a signal. *db is replaced when the connection was lost. Errors: the database for good
+ * (TRANSIENT, CONFIG), or a slot's collecting that failed; what happens to single jobs is recorded
+ * with them and is no error here. */
 int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const char *worker_id,
                WorkerCounts *ret_counts, Error *ret_error);

@@ -14,7 +14,7 @@ from . import world as w
 
 _numbers = itertools.count(1)
 
-SETTINGS = ("engine", "installation", "job_definitions", "alert_book")
+SETTINGS = ("engine", "installation", "job_definitions", "alert_book", "claim_turns")
 
 
 @pytest.fixture(scope="module")

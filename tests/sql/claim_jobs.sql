@@ -55,7 +55,8 @@ SELECT t.refuses('SELECT automapost.claim_jobs(''stranger'', ''b'', ''{plain}'',
 SELECT t.worker('gone'), automapost.release_worker('gone', 'finished');
 SELECT t.refuses('SELECT automapost.claim_jobs(''gone'', ''b'', ''{plain}'', 1)', 'AM001',
     'worker gone is not registered, or has lapsed', 'a worker that has ended');
-SELECT pg_temp.plain(10), pg_temp.plain(11), pg_temp.plain(12);
+SELECT pg_temp.plain(10, due => now() - interval '2 s'), pg_temp.plain(11, due => now() - interval '1 s'),
+    pg_temp.plain(12);
 CREATE TEMP TABLE batch AS
 SELECT id, lease FROM automapost.claim_jobs('w1', 'b1', '{plain}', 2);
 SELECT is((SELECT count(*) FROM batch), 2::bigint, 'no more than asked for');
@@ -109,7 +110,7 @@ SELECT t.change('UPDATE automapost.job_queue SET status = ''cancelled'', lease =
 -- Limits of an account: two at once, exactly; a rate limit of it or of its provider
 SELECT t.member(1), t.account(1, 1, 'mastodon'), t.account(2, 1, 'webhook');
 SELECT t.post(100 + i, 1, '{1}') FROM generate_series(1, 3) i;
-SELECT t.post(110, 1, '{2}');
+SELECT t.post(110, 1, '{2}', now() - interval '30 s');
 SELECT is(t.collect(), 4::bigint, 'four deliveries');
 INSERT INTO automapost.rate_limits (key, until, reason, by)
 VALUES ('mastodon', now() + interval '1 h', '429', 'platform'),

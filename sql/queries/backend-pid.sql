@@ -1,0 +1,2 @@
+-- One row: the server process that answers.
+SELECT pg_catalog.pg_backend_pid()
