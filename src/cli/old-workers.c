@@ -167,6 +167,7 @@ static int look_at_users(JsonObject *list) {
 static int look_at_unit(const char *path, JsonObject *list) {
         static const char *const ours[] = {
 #define SERVICE(name) "automapost-" name ".service",
+#define RESIDENT SERVICE
 #include "service-list.h"
 #undef SERVICE
         };

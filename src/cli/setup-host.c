@@ -169,3 +169,21 @@ int setup_start_publishing_timer(Error *ret_error) {
                                                    NULL },
                                  ret_error);
 }
+
+int setup_start_realtime(const Setup *s, Error *ret_error) {
+        int r;
+
+        if (sd_booted() <= 0) {
+                setup_say(s, STYLE_NONE,
+                          "Within the second, as long as something keeps " LIBEXECDIR
+                          "/automapost-realtime running.");
+                return 0;
+        }
+        r = systemctl_or_fail("start the real-time worker",
+                              (const char *[]){ "enable", "--now", "--quiet",
+                                                "automapost-realtime.service", NULL },
+                              ret_error);
+        if (r >= 0)
+                setup_say(s, STYLE_GOOD, "Within the second: automapost-realtime.service runs.");
+        return r;
+}

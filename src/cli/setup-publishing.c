@@ -382,5 +382,12 @@ int setup_start_publishing(Setup *s, Error *ret_error) {
                           "Nothing is published from this host: this is no terminal, "
                           "and nobody was asked. When it shall be: sudo automapost "
                           "setup --publish");
+        if (!s->realtime)
+                return 0;
+        if (on || wanted)
+                return setup_start_realtime(s, ret_error);
+        setup_say(s, STYLE_WARN,
+                  "--realtime publishes too, and so waits for that: sudo automapost "
+                  "setup --publish --realtime");
         return 0;
 }

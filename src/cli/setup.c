@@ -251,10 +251,6 @@ static int run(Setup *s, Error *ret_error) {
 static int check_options(Cli *c, Setup *s) {
         const char *catch_up = cli_option(c, "catch-up");
 
-        if (cli_flag(c, "realtime"))
-                return cli_usage(c,
-                                 "there is no real-time worker yet: publishing goes by the minute "
-                                 "timer, and --realtime will come with that worker");
         if (s->dry_run && (s->publish || s->adopt || s->join))
                 return cli_usage(c, "--dry-run changes nothing, so it goes with neither --publish, "
                                     "--join nor --adopt");
@@ -286,6 +282,7 @@ static int setup_run(Cli *c, Error *ret_error) {
                 .single_role = cli_flag(c, "single-role"),
                 .publish = cli_flag(c, "publish"),
                 .adopt = cli_flag(c, "adopt"),
+                .realtime = cli_flag(c, "realtime"),
                 .join = cli_option(c, "join"),
                 .report = json_object_new_object(),
         };
@@ -322,7 +319,8 @@ const Verb verb_setup = {
                         { "single-role", 0, NULL, "where only one role can be had" },
                         { "join", 0, "ID", "a further host of the installation ID" },
                         { "adopt", 0, NULL, "take over a database that was restored" },
-                        { "realtime", 0, NULL, "publish within a second (not there yet)" },
+                        { "realtime", 0, NULL,
+                          "publish within the second, by a worker that stays" },
                         {},
                 },
         .run = setup_run,

@@ -26,7 +26,7 @@
 
 typedef struct Setup {
         Cli *c;
-        bool dry_run, single_role, publish, adopt;
+        bool dry_run, single_role, publish, realtime, adopt;
         const char *join;
         char *admin_url;
         char *catch_up; /* ISO 8601, or NULL */
@@ -118,6 +118,8 @@ int setup_write_settings(const Setup *s, Error *ret_error);
 int setup_start_timers(Setup *s, Error *ret_error);
 int setup_publishing_is_on(bool *ret, Error *ret_error);
 int setup_start_publishing_timer(Error *ret_error);
+/* The worker that stays. */
+int setup_start_realtime(const Setup *s, Error *ret_error);
 
 /* {"installation", "since", "from", "lateLimit"}: which installation it is, when publishing was
  * first switched on, from when on posts are published; an empty object where there is no schema

@@ -37,6 +37,7 @@ typedef struct Host {
 
 static const char *const services[] = {
 #define SERVICE(name) name,
+#define RESIDENT(name) name,
 #include "service-list.h"
 #undef SERVICE
 };
@@ -420,6 +421,31 @@ static int add_failure(JsonObject *problems, const Host *h, const char *name, bo
         return 0;
 }
 
+/* A worker that stays, which somebody has switched on. */
+static bool is_wanted(const Host *h) {
+        return streq_ptr(h->service.file_state, "enabled");
+}
+
+/* A service without a timer that is not there for anybody. */
+static bool is_unused(const Host *h) {
+        return !timer_state(h) && !is_wanted(h) && !is_running(&h->service) &&
+               !streq_ptr(h->service.active_state, "failed");
+}
+
+static int add_stopped(JsonObject *problems, const Host *h, const char *name) {
+        _cleanup_free_ char *command =
+                systemctl((const char *[]){ "start", NULL }, name, "service");
+        JsonObject *o;
+
+        if (!command)
+                return -ENOMEM;
+        o = problem_add(problems, "service-stopped", command,
+                        "automapost-%s.service is enabled, and is stopped", name);
+        if (set_name(o, name) < 0)
+                return -ENOMEM;
+        return set_time(o, "since", h->service.changed);
+}
+
 static int add_units(const HostLook *l, bool elsewhere, JsonObject *problems) {
         const char *missing = NULL;
         int r = 0;
@@ -430,6 +456,9 @@ static int add_units(const HostLook *l, bool elsewhere, JsonObject *problems) {
 
                 if (timer_state(h))
                         r = add_timer(problems, h, services[i], worse);
+                else if (is_wanted(h) && streq_ptr(h->service.active_state, "inactive") &&
+                         !is_skipped(&h->service))
+                        r = add_stopped(problems, h, services[i]);
                 if (is_skipped(&h->service))
                         missing = h->service.needs;
                 else if (r >= 0 && streq_ptr(h->service.active_state, "failed"))
@@ -479,7 +508,7 @@ static JsonObject *host_json(const HostLook *l) {
         for (size_t i = 0; i < ELEMENTSOF(services); i++) {
                 JsonObject *u;
 
-                if (!l->hosts[i].service.load_state)
+                if (!l->hosts[i].service.load_state || is_unused(&l->hosts[i]))
                         continue;
                 u = unit_json(&l->hosts[i], services[i]);
                 if (!u || !units || json_object_array_add(units, u) < 0)

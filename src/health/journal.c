@@ -97,6 +97,7 @@ static int match_bad(sd_journal *j) {
 static int match_tail(sd_journal *j, const char *unit, const char *invocation) {
         static const char *const services[] = {
 #define SERVICE(name) "automapost-" name ".service",
+#define RESIDENT SERVICE
 #include "service-list.h"
 #undef SERVICE
         };

@@ -5,8 +5,9 @@
 int main(int argc, char *argv[]) {
         static const Service realtime = {
                 .name = "automapost-realtime",
-                .description = "Does every due job of every type, and publishes due posts, within a "
-                               "second",
+                .description =
+                        "Does every due job of every type, and publishes due posts, within a "
+                        "second",
                 .all_types = true,
                 .resident = true,
         };

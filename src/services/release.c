@@ -8,12 +8,29 @@
  * tick itself does; so it is root, and gives that up before it runs anything else. */
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* Of root's powers one is left: to read the service's credentials, which systemd gives to whom it
+ * starts a command as, and to nobody else. */
+static int keep_reading(void) {
+        const uint32_t bit = CAP_TO_MASK(CAP_DAC_READ_SEARCH);
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+                { .effective = bit, .permitted = bit, .inheritable = bit },
+        };
+
+        if (syscall(SYS_capset, &header, data) < 0)
+                return -1;
+        return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0);
+}
 
 static int become_service_user(void) {
         const struct passwd *user = getpwnam(SERVICE_USER);
@@ -22,7 +39,8 @@ static int become_service_user(void) {
                 return -1;
         if (initgroups(user->pw_name, user->pw_gid) < 0 ||
             setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
-            setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
+            prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
+            setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0 || keep_reading() < 0)
                 return -1;
         return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

@@ -41,8 +41,10 @@ static void help(const Service *s) {
                "Settings come from the environment: see automapost config.\n"
                "Exit status: 0 done or nothing to do, 75 try again later, 78 an operator\n"
                "must act, 70 a mistake of ours.\n",
-               s->name, s->description, s->resident ? "Stays until SIGTERM; SIGHUP makes it read "
-                                                      "its settings anew." : "Started by ",
+               s->name, s->description,
+               s->resident ? "Stays until SIGTERM; SIGHUP makes it read "
+                             "its settings anew."
+                           : "Started by ",
                s->resident ? "" : s->name,
                s->resident ? "" : ".timer; by hand it does the same, once.",
                s->resident
@@ -55,9 +57,12 @@ static void help(const Service *s) {
 /* 1: go on, 0: end well, negative: wrong usage. */
 static int parse_options(const Service *s, int argc, char *argv[]) {
         static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },    { "version", no_argument, NULL, 'V' },
-                { "dry-run", no_argument, NULL, 'n' }, { "now", no_argument, NULL, 'N' },
-                { "verbose", no_argument, NULL, 'v' }, { "settings", required_argument, NULL, 'S' },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                { "dry-run", no_argument, NULL, 'n' },
+                { "now", no_argument, NULL, 'N' },
+                { "verbose", no_argument, NULL, 'v' },
+                { "settings", required_argument, NULL, 'S' },
                 {},
         };
 
@@ -112,8 +117,7 @@ static size_t service_types(const Service *s, const JobType **ret, size_t max) {
         const JobType *const *all = job_type_list(&n_all);
 
         for (size_t i = 0; i < n_all && n < max; i++) {
-                bool wanted = s->all_types ||
-                              (s->other_types && !is_named_elsewhere(all[i]->name));
+                bool wanted = s->all_types || (s->other_types && !is_named_elsewhere(all[i]->name));
 
                 for (const char *const *t = s->types; t && *t; t++)
                         wanted = wanted || streq(*t, all[i]->name);

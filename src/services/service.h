@@ -18,7 +18,7 @@ typedef struct ServiceContext {
         usec_t started; /* CLOCK_REALTIME */
         bool actors_left;
         unsigned lives; /* runs before this one, of a service that stays */
-        bool reload; /* it was asked to begin anew, with its settings as they are now */
+        bool reload;    /* it was asked to begin anew, with its settings as they are now */
         CollectRun collects[SERVICE_COLLECTS]; /* what this run is to collect */
         size_t n_collects;
         JsonObject *counts; /* what it did, for its summary */

@@ -92,7 +92,7 @@ class Database:
     def value(self, statement, parameters=None):
         return self.execute(statement, parameters)[0][0]
 
-    def job(self, job_type: str = "noop", status: str = "pending", **columns) -> str:
+    def job(self, job_type: str = "chore", status: str = "pending", **columns) -> str:
         """A row as the engine would have left it; its id."""
         if status in ("completed", "failed", "timeout", "cancelled"):
             columns.setdefault("finished_at", "now")
@@ -135,7 +135,7 @@ def make_template(cluster: Cluster, program: Path, name: str) -> None:
     Command(program, {"AUTOMAPOST_DATABASE_URL": cluster.url(name)})("migrate")
     for statement in (
             "INSERT INTO automapost.job_definitions (name, handler, concurrency_limit)"
-            " VALUES ('noop', 'external', NULL)",
+            " VALUES ('chore', 'external', NULL)",
             "DO $$ BEGIN IF to_regrole('cli_operator') IS NULL THEN"
             " CREATE ROLE cli_operator LOGIN IN ROLE automapost_jobs_service;"
             " CREATE ROLE cli_nobody LOGIN; END IF; END $$"):

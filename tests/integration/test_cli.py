@@ -65,13 +65,13 @@ def test_unknown_verb_suggests_the_nearest(bare):
     (["jobs", "--limit", "ten"], '"ten"'),
     (["jobs", "--since", "soon"], '"soon" is no time; write 08:00'),
     (["enqueue"], "TYPE"),
-    (["enqueue", "noop", "{a:1}"], "the payload is no JSON: {a:1}"),
-    (["enqueue", "noop", "[1]"], "must be a JSON object"),
-    (["enqueue", "noop", "--priority", "1001"], "--priority"),
-    (["enqueue", "noop", "--at", "25:00"], '"25:00"'),
-    (["enqueue", "noop", "--on-conflict", "ignore"], '"ignore"'),
-    (["pause", "noop"], "a reason is missing"),
-    (["pause", "noop", "two", "words"], "put the reason in quotes"),
+    (["enqueue", "chore", "{a:1}"], "the payload is no JSON: {a:1}"),
+    (["enqueue", "chore", "[1]"], "must be a JSON object"),
+    (["enqueue", "chore", "--priority", "1001"], "--priority"),
+    (["enqueue", "chore", "--at", "25:00"], '"25:00"'),
+    (["enqueue", "chore", "--on-conflict", "ignore"], '"ignore"'),
+    (["pause", "chore"], "a reason is missing"),
+    (["pause", "chore", "two", "words"], "put the reason in quotes"),
     (["pause", "--all", "--provider", "x", "why"], "either --all or --provider"),
     (["resume"], "a name, --all or --provider is missing"),
     (["resolve", "abcd", "maybe"], 'not "maybe"'),
@@ -117,7 +117,7 @@ def test_not_migrated(cluster, bare):
     cluster.drop_database(name)
 
 
-@pytest.mark.parametrize("arguments", [*READING, ["cancel", "abcd"], ["enqueue", "noop"]])
+@pytest.mark.parametrize("arguments", [*READING, ["cancel", "abcd"], ["enqueue", "chore"]])
 def test_a_login_without_rights_is_told_who_may_help(db, bare, arguments):
     answer = bare(*arguments, status=78, env={"AUTOMAPOST_DATABASE_URL": db.url("cli_nobody")})
     assert "permission denied" in answer.err and "GRANT automapost_jobs_service" in answer.err
@@ -148,31 +148,31 @@ def test_output_that_cannot_be_written_is_no_success(program, db):
 
 def test_enqueue(cli, db):
     before = time.time()
-    answer = cli("enqueue", "noop", '{"a": [1, "x"]}', "--priority", "9", "--at", "+2h", "--key", "k",
+    answer = cli("enqueue", "chore", '{"a": [1, "x"]}', "--priority", "9", "--at", "+2h", "--key", "k",
                  "--max-attempts", "7", "--json").json
     assert answer["was"] == "inserted"
     row = db.execute("SELECT job_type, payload, priority, extract(epoch FROM scheduled_for), job_key,"
                      " max_attempts, status, created_by FROM automapost.job_queue WHERE id = %s",
                      (answer["id"],))[0]
-    assert row[:3] == ("noop", {"a": [1, "x"]}, 9)
+    assert row[:3] == ("chore", {"a": [1, "x"]}, 9)
     assert before + 7199 <= float(row[3]) <= time.time() + 7201
     assert row[4:] == ("k", 7, "pending", "cli_operator")
 
 
 def test_enqueue_takes_the_payload_from_standard_input(cli, db):
-    cli("enqueue", "noop", "-", stdin='{"text": "Grüße\\n"}')
+    cli("enqueue", "chore", "-", stdin='{"text": "Grüße\\n"}')
     assert db.value("SELECT payload ->> 'text' FROM automapost.job_queue") == "Grüße\n"
 
 
 def test_enqueue_conflicts(cli, db):
-    first = cli("enqueue", "noop", '{"n": 1}', "--key", "k", "--json").json["id"]
-    refused = cli("enqueue", "noop", '{"n": 2}', "--key", "k", status=1)
+    first = cli("enqueue", "chore", '{"n": 1}', "--key", "k", "--json").json["id"]
+    refused = cli("enqueue", "chore", '{"n": 2}', "--key", "k", status=1)
     assert first in refused.err and "--on-conflict" in refused.err and "=>" not in refused.err
-    assert "Kept" in cli("enqueue", "noop", '{"n": 2}', "--key", "k", "--on-conflict", "keep").out
+    assert "Kept" in cli("enqueue", "chore", '{"n": 2}', "--key", "k", "--on-conflict", "keep").out
     assert db.execute("SELECT payload FROM automapost.job_queue") == [({"n": 1},)]
-    assert "replaced" in cli("enqueue", "noop", '{"n": 2}', "--key", "k", "--on-conflict", "replace").out
+    assert "replaced" in cli("enqueue", "chore", '{"n": 2}', "--key", "k", "--on-conflict", "replace").out
     assert db.execute("SELECT id::text, payload FROM automapost.job_queue") == [(first, {"n": 2})]
-    assert "rescheduled" in cli("enqueue", "noop", '{"n": 3}', "--key", "k", "--at", "+1h",
+    assert "rescheduled" in cli("enqueue", "chore", '{"n": 3}', "--key", "k", "--at", "+1h",
                                 "--on-conflict", "reschedule").out
     assert db.execute("SELECT payload, scheduled_for > now() + interval '59 min'"
                       " FROM automapost.job_queue") == [({"n": 2}, True)]
@@ -180,7 +180,7 @@ def test_enqueue_conflicts(cli, db):
 
 def test_enqueue_refused(cli, db):
     answer = cli("enqueue", "nope", status=1)
-    assert 'job_type "nope" is not defined' in answer.err and "noop" in answer.err
+    assert 'job_type "nope" is not defined' in answer.err and "chore" in answer.err
     answer = cli("enqueue", "social-media-post", "{}", status=1)
     assert '"postId"' in answer.err
     assert counts(db) == ()
@@ -227,7 +227,7 @@ def test_jobs_refused(cli):
     answer = cli("jobs", "--status", "done", status=1)
     assert '"done"' in answer.err and "completed" in answer.err
     answer = cli("jobs", "--type", "nope", status=1)
-    assert '"nope"' in answer.err and "noop" in answer.err
+    assert '"nope"' in answer.err and "chore" in answer.err
 
 
 def test_no_jobs(cli):
@@ -237,7 +237,7 @@ def test_no_jobs(cli):
 
 def test_jobs_survive_a_great_many(cli, db):
     db.execute("INSERT INTO automapost.job_queue (job_type, payload, error_message)"
-               " SELECT 'noop', jsonb_build_object('n', n), repeat('x', 5000)"
+               " SELECT 'chore', jsonb_build_object('n', n), repeat('x', 5000)"
                " FROM generate_series(1, 3000) n")
     assert len(cli("jobs", "--limit", "3000", "--json").json) == 3000
     assert len(cli("jobs").out.splitlines()) == 51
@@ -413,8 +413,8 @@ def test_wake(cli, db):
     db.job(scheduled_for="2099-01-01T00:00:00Z")
     assert cli("wake", one[:8], "--json").json == {"woken": 1}
     assert db.execute("SELECT id::text FROM automapost.job_queue WHERE scheduled_for <= now()") == [(one,)]
-    assert "1 job is due now" in cli("wake", "noop").out
-    assert "No job waits" in cli("wake", "noop").out
+    assert "1 job is due now" in cli("wake", "chore").out
+    assert "No job waits" in cli("wake", "chore").out
     answer = cli("wake", "nope", status=1)
     assert '"nope"' in answer.err and "job type" in answer.err
 
@@ -424,16 +424,16 @@ def test_wake(cli, db):
 
 def test_pause_and_resume(cli, db):
     assert cli("pause").out == "Nothing is paused or limited.\n"
-    cli("pause", "noop", "it is broken")
+    cli("pause", "chore", "it is broken")
     cli("pause", "--provider", "linkedin", "they are down", "--until", "+2h")
     paused = {row["name"]: row for row in cli("pause", "--json").json}
-    assert set(paused) == {"noop", "provider:linkedin"}
-    assert (paused["noop"]["reason"], paused["noop"]["by"], paused["noop"]["until"]) == (
+    assert set(paused) == {"chore", "provider:linkedin"}
+    assert (paused["chore"]["reason"], paused["chore"]["by"], paused["chore"]["until"]) == (
         "it is broken", "cli_operator", "infinity")
     text = cli("pause").out
     assert "for ever" in text and "in 2 h" in text and "they are down" in text
-    assert "was: it is broken" in cli("resume", "noop").out
-    assert "noop was not paused" in cli("resume", "noop").out
+    assert "was: it is broken" in cli("resume", "chore").out
+    assert "chore was not paused" in cli("resume", "chore").out
     cli("resume", "--provider", "linkedin")
     assert cli("pause", "--json").json == []
 
@@ -449,9 +449,9 @@ def test_pause_all(cli, db):
 
 def test_pause_refused(cli):
     answer = cli("pause", "nope", "why", status=1)
-    assert '"nope"' in answer.err and "noop" in answer.err
-    assert "reason" in cli("pause", "noop", " ", status=1).err
-    assert "until" in cli("pause", "noop", "why", "--until", "-2h", status=1).err
+    assert '"nope"' in answer.err and "chore" in answer.err
+    assert "reason" in cli("pause", "chore", " ", status=1).err
+    assert "until" in cli("pause", "chore", "why", "--until", "-2h", status=1).err
     assert '"nope"' in cli("resume", "nope", status=1).err
     assert "neither paused nor limited" in cli("resume", "--provider", "x", status=1).err
     assert cli("pause", "--json").json == []
@@ -527,7 +527,7 @@ TABLES = [["jobs", "--all"], ["pause"], ["config"], ["held"], ["logs"], ["migrat
 def many_things(db) -> str:
     made = db.delivery("held", content="A text that is long enough to be wrapped on any terminal. " * 3)
     db.job(status="failed", error_code="text-too-long", error_message="too long " * 20)
-    db.execute("SELECT automapost.pause('noop', 'a reason that is much longer than what fits into the"
+    db.execute("SELECT automapost.pause('chore', 'a reason that is much longer than what fits into the"
                " rest of one line of a terminal', NULL)")
     return made["job"]
 

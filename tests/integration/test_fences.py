@@ -455,9 +455,11 @@ def test_poison_row_in_rescue(world, webhooks):
     put back and sent all the same."""
     world.scale(5)
     posts = [world.post(webhooks.account(world)) for _ in range(6)]
+    webhooks.fake.delay = 2.0       # no answer is there, and so nothing is settled, before the sixth
     process = world.tick(stop_point="last-byte:6")
     process.wait_stopped()
     process.kill()
+    webhooks.fake.delay = 0.0
     poison(world, posts[2], "automapost.job_executions", """
         IF EXISTS (SELECT FROM automapost.job_queue q WHERE q.id = NEW.job_queue_id
                    AND q.payload ->> 'postId' = TG_ARGV[0]) THEN""")

@@ -16,13 +16,13 @@ def row(db, name):
 
 def test_definitions(cli, db):
     cli("pause", "queue", "platform work")
-    cli("schedule", "noop", "0 9 * * 1-5", "--timezone", "America/New_York")
+    cli("schedule", "chore", "0 9 * * 1-5", "--timezone", "America/New_York")
     rows = {o["name"]: o for o in cli("definitions", "--json").json}
-    assert set(rows) >= {"social-media", "queue", "cleanup", "schedule", "noop", "refresh-token"}
-    assert rows["cleanup"]["kind"] == "service" and rows["noop"]["kind"] == "type"
+    assert set(rows) >= {"social-media", "queue", "cleanup", "schedule", "chore", "refresh-token"}
+    assert rows["cleanup"]["kind"] == "service" and rows["chore"]["kind"] == "type"
     assert rows["queue"]["next_run"] is None and rows["queue"]["paused_reason"] == "platform work"
     assert rows["refresh-token"]["next_run"] is None
-    due = datetime.fromisoformat(rows["noop"]["next_run"].replace("Z", "+00:00"))
+    due = datetime.fromisoformat(rows["chore"]["next_run"].replace("Z", "+00:00"))
     assert (due.hour, due.minute) in ((13, 0), (14, 0)) and due > datetime.now(timezone.utc)
     due = datetime.fromisoformat(rows["cleanup"]["next_run"].replace("Z", "+00:00"))
     assert due.minute % 10 == 0
@@ -31,7 +31,7 @@ def test_definitions(cli, db):
     lines = {line.split()[0]: line for line in table.splitlines()}
     assert re.search(r"service\s+\*/10 \* \* \* \*\s+UTC\s+in .*active", lines["cleanup"])
     assert re.search(r"service\s+\* \* \* \* \*\s+UTC\s+-\s+paused", lines["queue"])
-    assert re.search(r"type\s+0 9 \* \* 1-5\s+America/New_York\s+in .*active", lines["noop"])
+    assert re.search(r"type\s+0 9 \* \* 1-5\s+America/New_York\s+in .*active", lines["chore"])
     assert re.search(r"type\s+on demand\s+-\s+-\s+active\s+12 tries of 1 min", lines["refresh-token"])
 
 

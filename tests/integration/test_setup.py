@@ -584,8 +584,7 @@ def test_what_a_run_left_undone_a_second_one_does(m):
 
 
 def test_options_that_do_not_go_together(m):
-    for options, said in ((["--realtime"], "there is no real-time worker yet"),
-                          (["--dry-run", "--publish"], "--dry-run changes nothing"),
+    for options, said in ((["--dry-run", "--publish"], "--dry-run changes nothing"),
                           (["--join", "x", "--adopt"], "one of the two"),
                           (["--catch-up", "soon"], '"soon" is no time')):
         assert said in m.setup(*options, status=64).err

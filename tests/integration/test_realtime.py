@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: MIT
+"""automapost-realtime: the worker that stays, as systemd starts it (a socket that hears what it
+says). No timer runs here: what happens, it does."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from harness import peers
+from harness.postgres import Cluster
+from harness.process import Unavailable
+
+from . import world as w
+
+
+class Supervisor:
+    """Hears what a service tells systemd, as it is said: who tells waits until it is heard."""
+
+    def __init__(self, folder):
+        self.path = folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        os.chmod(self.path, 0o777)
+        self.messages = queue.SimpleQueue()
+        self.heard = []
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def _hear(self):
+        with contextlib.suppress(OSError):
+            while message := self.socket.recv(8192):
+                self.messages.put(message.decode())
+
+    def listen(self, seconds):
+        """One more message, or None."""
+        try:
+            self.heard.append(self.messages.get(timeout=seconds))
+        except queue.Empty:
+            return None
+        return self.heard[-1]
+
+    def drain(self):
+        while not self.messages.empty():
+            self.listen(0)
+
+    def until(self, text, seconds=20):
+        """The next message with that text."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            message = self.listen(left)
+            if message and text in message:
+                return message
+        raise AssertionError(f'nothing with "{text}" within {seconds} s, but {self.heard[-20:]}')
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+@pytest.fixture
+def supervisor(tmp_path):
+    with contextlib.closing(Supervisor(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def resident(world, supervisor):
+    """Starts one and waits until it is ready."""
+    def start(*arguments, env=None, **options):
+        process = world.start("automapost-realtime", *arguments, env={
+            "NOTIFY_SOCKET": str(supervisor.path), "WATCHDOG_USEC": "2000000", **(env or {})},
+            **options)
+        supervisor.until("READY=1")
+        return process
+    return start
+
+
+def idle(world):
+    """It has looked once more from now on, and so listens, and waits."""
+    now = world.value("SELECT clock_timestamp()")
+    for _ in range(2):
+        now = world.wait_until(lambda: world.value(
+            "SELECT max(query_start) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND usename = %s AND state = 'idle' AND query LIKE '%%automapost.look%%'"
+            " AND query_start > %s", (w.SERVICE_ROLE, now)), what="the look")
+
+
+def hold_looks_off(world):
+    """The look finds nothing from now on: what is still found, was notified."""
+    body = world.value("SELECT pg_get_functiondef('automapost.look(text, text[])'::regprocedure)")
+    world.as_owner("""CREATE OR REPLACE FUNCTION automapost.look(p_service text, p_types text[])
+        RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+        $$ SELECT '{"paused": false, "collect": false, "due": 0, "lag": 0, "next": null}'::jsonb $$""")
+    return body
+
+
+def job(world, n):
+    """The status of the job whose payload has that number."""
+    return world.value("SELECT max(status) FROM automapost.job_queue WHERE payload ->> 'n' = %s",
+                       (str(n),))
+
+
+def done(world, n, seconds=20):
+    world.wait_until(lambda: job(world, n) == "completed", seconds, f"job {n}")
+
+
+def enqueue(world, n, job_type="noop", **arguments):
+    names = "".join(f", {name} => %s" for name in arguments)
+    return world.value(f"SELECT id FROM automapost.enqueue(%s, %s{names})",
+                       (job_type, json.dumps({"n": n, **({"ms": 0} if job_type == "sleep" else {})}),
+                        *arguments.values()))
+
+
+def stop(process):
+    process.terminate()
+    assert process.wait() == 0, process.stderr
+
+
+# When things happen
+
+
+def test_a_post_appears_when_it_is_due(world, webhooks, resident):
+    """One that is there before, one that is inserted, and one that is moved; by plain SQL on the
+    application's table, and none before its time by the receiver's clock."""
+    account = webhooks.account(world)
+    moved = world.post(account, due=w.utc_now() + timedelta(hours=1))
+    process = resident()
+    due = w.utc_now() + timedelta(seconds=2)
+    inserted = world.post(account, due=due)
+    world.rows('UPDATE posts SET "scheduledTo" = %s WHERE id = %s', (due, moved.id))
+    world.wait_until(lambda: world.seen() == Counter([inserted.text, moved.text]))
+    with webhooks.fake.lock:
+        assert all(x["time"] >= due.timestamp() for x in webhooks.fake.published)
+    stop(process)
+    world.assert_exactly_once()
+    world.assert_nothing_running()
+    world.assert_told()
+
+
+def test_a_job_due_later_is_done_then(world, resident):
+    process = resident()
+    due = w.utc_now() + timedelta(seconds=2)
+    enqueue(world, 1, scheduled_for=due)
+    done(world, 1)
+    assert world.value("SELECT min(started_at) FROM automapost.job_executions"
+                       " WHERE job_queue_id IS NOT NULL") >= due
+    stop(process)
+
+
+@pytest.mark.parametrize("how", ["enqueue", "insert", "enqueue_many"])
+def test_a_notification_wakes_it(world, resident, how):
+    process = resident()
+    idle(world)
+    body = hold_looks_off(world)
+    if how == "enqueue":
+        enqueue(world, 1)
+    elif how == "insert":
+        with contextlib.closing(world.cluster.connect(world.dbname, w.APP_ROLE)) as application:
+            application.cursor().execute(
+                "INSERT INTO automapost.job_queue (job_type, payload) VALUES ('noop', '{\"n\": 1}')")
+    else:
+        world.rows("SELECT * FROM automapost.enqueue_many"
+                   "('[{\"job_type\": \"noop\", \"payload\": {\"n\": 1}}]')")
+    done(world, 1)
+    world.as_owner(body)
+    stop(process)
+
+
+def test_without_notifications_it_looks(world, supervisor, resident):
+    """A pool in transaction mode takes the LISTEN and passes nothing on."""
+    try:
+        with peers.Pgbouncer(world.cluster, users=[w.SERVICE_ROLE, "postgres"]) as pool:
+            process = resident(env={
+                "AUTOMAPOST_DATABASE_URL": pool.database_url(world.dbname, w.SERVICE_ROLE)})
+            supervisor.until("not notified, looks each second")
+            enqueue(world, 1)
+            done(world, 1)
+            stop(process)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert "Nobody wakes this worker" in process.stderr
+
+
+def test_one_notification_for_each_statement_and_type(world):
+    with contextlib.closing(world.cluster.connect(world.dbname)) as listener:
+        listener.cursor().execute("LISTEN job_queue_channel")
+
+        def heard():
+            listener.cursor().execute("SELECT 1")   # what was notified before is here with it
+            listener.poll()
+            said = sorted((n.payload for n in listener.notifies))
+            listener.notifies.clear()
+            return [json.loads(x) for x in said]
+
+        many = [{"job_type": t, "payload": {}} for t in ("noop", "noop", "sleep")]
+        world.rows("SELECT * FROM automapost.enqueue_many(%s)", (json.dumps(many),))
+        assert heard() == [{"type": "noop", "count": 2}, {"type": "sleep", "count": 1}]
+        world.rows("SELECT * FROM automapost.enqueue('noop', scheduled_for => now() + interval '1 h')")
+        assert heard() == []
+        world.rows("INSERT INTO automapost.job_queue (job_type, scheduled_for)"
+                   " SELECT 'noop', now() + n * interval '1 h' FROM generate_series(-1, 1) n")
+        assert heard() == [{"type": "noop", "count": 2}]
+
+
+# Beside others, and while things break
+
+
+def test_beside_the_timers_and_another_host(world, webhooks, resident):
+    """Two of them and ticks at the same posts: each goes out once."""
+    first, second = resident(), resident()
+    accounts = [webhooks.account(world) for _ in range(10)]
+    due = w.utc_now() + timedelta(seconds=1.5)
+    for n in range(100):
+        world.post(accounts[n % 10], due=due + timedelta(milliseconds=10 * n))
+    ticks = []
+    while len(world.seen()) < 100:
+        ticks.append(world.run())
+        assert len(ticks) < 200, world.unsettled()
+    world.wait_until(lambda: world.value(
+        "SELECT count(*) FROM automapost.job_queue WHERE status <> 'completed'") == 0)
+    stop(first)
+    stop(second)
+    world.assert_exactly_once()
+    world.assert_nothing_running()
+
+
+def test_killed_in_the_middle(world, webhooks, resident):
+    """What systemd runs then puts its jobs back, and the next one goes on; nothing is doubled."""
+    world.scale(20)
+    hang = webhooks.fake.fault("POST *", "hang-after", 1)
+    process = resident()
+    for account in [webhooks.account(world) for _ in range(20)]:
+        world.post(account)
+    assert hang.reached.wait(20)
+    process.kill()
+    hang.release()
+    process.release()
+    assert world.value("SELECT count(*) FROM automapost.job_queue WHERE status = 'running'") == 0
+    again = resident()
+    world.wait_until(lambda: len(world.seen()) == 20 and world.value(
+        "SELECT count(*) FROM automapost.job_queue WHERE status <> 'completed'") == 0)
+    stop(again)
+    world.assert_exactly_once()
+
+
+def test_the_database_is_restarted(make_world, build, supervisor):
+    """Its connection goes, it has another, and listens on that one too."""
+    with Cluster() as own:
+        w.make_template(own, "template_automapost", build)
+        world = make_world(own)
+        process = world.start("automapost-realtime", env={"NOTIFY_SOCKET": str(supervisor.path)})
+        supervisor.until("READY=1")
+        enqueue(world, 1)
+        done(world, 1)
+        own.restart()
+        world.reconnect()
+        world.wait_until(lambda: "Connected to the database again" in process.stderr)
+        idle(world)
+        hold_looks_off(world)
+        enqueue(world, 2)
+        done(world, 2)
+        stop(process)
+
+
+class Gate:
+    """A TCP proxy that can stop passing anything on over its first connection, and keeps it open."""
+
+    def __init__(self, port):
+        self.target = port
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.closed = False
+        self.accepted = 0
+        self.sockets = [self.server]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.server.accept()
+                self.accepted += 1
+                server = socket.create_connection(("127.0.0.1", self.target))
+                self.sockets += [client, server]
+                number = self.accepted
+                for a, b in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass, args=(a, b, number), daemon=True).start()
+
+    def _pass(self, source, sink, number):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if number == 1 and self.closed:
+                    continue                # swallowed, and nobody is told
+                sink.sendall(data)
+
+    def close(self):
+        for s in self.sockets:
+            s.close()
+
+
+def test_a_half_open_connection_is_found(world, resident):
+    """Nothing comes back on a connection that looks alive: it takes another one."""
+    with contextlib.closing(Gate(world.cluster.port)) as gate:
+        url = (f"postgresql://{w.SERVICE_ROLE}@127.0.0.1:{gate.port}/{world.dbname}")
+        process = resident(env={"AUTOMAPOST_DATABASE_URL": url})
+        enqueue(world, 1)
+        done(world, 1)
+        gate.closed = True
+        enqueue(world, 2)
+        done(world, 2, 40)
+        assert gate.accepted == 2
+        assert "no answer from the database within" in process.stderr
+        stop(process)
+
+
+# What its operator does
+
+
+def test_reload(world, supervisor, resident, tmp_path):
+    """Settings of the file count from then on; a file that cannot be used changes nothing; what is at
+    work comes to its end."""
+    settings = tmp_path / "settings.env"
+    settings.write_text("AUTOMAPOST_LOG_LEVEL=info\n", encoding="utf-8")
+    process = resident(f"--settings={settings}")
+    enqueue(world, 1)
+    done(world, 1)
+    assert "There is nothing to do" not in process.stderr
+
+    settings.write_text("AUTOMAPOST_LOG_LEVEL=debug\n", encoding="utf-8")
+    slow = world.value("SELECT id FROM automapost.enqueue('sleep', '{\"n\": 2, \"ms\": 700}')")
+    world.wait_until(lambda: job(world, 2) == "running")
+    supervisor.drain()
+    os.kill(process.pid, signal.SIGHUP)
+    supervisor.until("RELOADING=1")
+    supervisor.until("READY=1")
+    assert world.value("SELECT status FROM automapost.job_queue WHERE id::text = %s",
+                       (slow,)) == "completed"
+    enqueue(world, 3)
+    done(world, 3)
+    assert "There is nothing to do" in process.stderr
+
+    settings.write_text("AUTOMAPOST_ACTORS=many\n", encoding="utf-8")
+    os.kill(process.pid, signal.SIGHUP)
+    supervisor.until("READY=1")
+    enqueue(world, 4)
+    done(world, 4)
+    assert "Going on with the settings as they were" in process.stderr
+    assert "AUTOMAPOST_ACTORS" in process.stderr
+    stop(process)
+
+
+def test_it_can_be_paused(world, supervisor, resident):
+    process = resident()
+    world.rows("SELECT * FROM automapost.pause('realtime', 'for the test')")
+    supervisor.until("STATUS=paused")
+    enqueue(world, 1)
+    world.rows("SELECT * FROM automapost.pause('noop', 'for the test')")
+    world.rows("SELECT * FROM automapost.resume('realtime')")
+    enqueue(world, 2, "sleep")
+    done(world, 2)
+    assert job(world, 1) == "pending"
+    world.rows("SELECT * FROM automapost.resume('noop')")
+    done(world, 1)
+    stop(process)
+
+
+def test_stopped_it_puts_back_what_it_has_not_begun(world, resident):
+    """More than it has actors for, each of a second: what has an actor ends, the rest waits again."""
+    process = resident(env={"AUTOMAPOST_ACTORS": "4"})
+    for n in range(12):
+        world.rows("SELECT * FROM automapost.enqueue('sleep', %s)",
+                   (json.dumps({"n": n, "ms": 1000}),))
+    world.wait_until(lambda: world.value(
+        "SELECT count(*) FROM automapost.job_queue WHERE status = 'running'") > 0)
+    stop(process)
+    states = Counter(row[0] for row in world.rows("SELECT status FROM automapost.job_queue"))
+    assert states["running"] == 0 and states["pending"] > 0 and states["completed"] > 0, states
+    assert world.value("SELECT max(attempts) FROM automapost.job_queue WHERE status = 'pending'") == 0
+    world.assert_nothing_running()
+
+
+def test_the_watchdog_hears_of_each_turn(world, supervisor, resident):
+    process = resident()
+    supervisor.until("WATCHDOG=1")
+    process.stop()
+    supervisor.drain()
+    # A quarter of the watchdog's two seconds would have been the next; silence can only be waited for.
+    assert supervisor.listen(2) is None
+    process.cont()
+    supervisor.until("WATCHDOG=1")
+    stop(process)
+
+
+def test_many_quick_jobs(world, resident):
+    """Claimed some hundreds at a time: each is done once, with its lines."""
+    process = resident()
+    for start in range(0, 6000, 1000):
+        world.rows("SELECT count(*) FROM automapost.enqueue_many(%s)", (json.dumps([
+            {"job_type": ("noop", "sleep")[n % 2], "payload": {"n": n}, "job_key": f"key {n}",
+             "limit_key": f"limit {n % 50}"} for n in range(start, start + 1000)]),))
+    world.wait_until(lambda: world.value("SELECT count(*) FROM automapost.job_queue"
+                                         " WHERE status = 'completed'") == 6000, 60)
+    assert world.rows("""
+        SELECT count(*), count(DISTINCT x.job_queue_id),
+            (SELECT count(*) FROM automapost.job_logs l WHERE l.job_execution_id IN (
+                SELECT y.id FROM automapost.job_executions y WHERE y.job_queue_id IS NOT NULL))
+        FROM automapost.job_executions x WHERE x.job_queue_id IS NOT NULL""") == [(6000, 6000, 12000)]
+    stop(process)
+    world.assert_nothing_running()
+    assert "completed 6000" in process.stderr
