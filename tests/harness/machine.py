@@ -122,7 +122,7 @@ class Image:
         command = self._command(str(unfinished))
         with open(log, "wb") as output:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                  timeout=1200, check=False)
+                                  timeout=3000, check=False)
         if done.returncode != 0:
             text = log.read_text(encoding="utf-8", errors="replace")
             raise HarnessError(f"{self.suite} could not be made:\n{text[-4000:]}")
@@ -133,8 +133,8 @@ def debian12() -> Image:
     return Image("bookworm", BASE + DEBIAN_12)
 
 
-def debian13() -> Image:
-    return Image("trixie", BASE + DEBIAN_13)
+def debian13(*more: str) -> Image:
+    return Image("trixie", BASE + DEBIAN_13 + more)
 
 
 def run_in(image: Image, *argv: Any, bind: Sequence[Path] = (),

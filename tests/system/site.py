@@ -95,7 +95,8 @@ class Site(w.World):
         app.install(self.db)
         self.migrate()
         self.rows(f"""
-            CREATE ROLE "{USER}" LOGIN IN ROLE automapost_jobs_service;
+            CREATE ROLE "{USER}" LOGIN
+                IN ROLE automapost_jobs_service, automapost_jobs_schedule;
             CREATE ROLE "{w.APP_ROLE}" LOGIN IN ROLE automapost_jobs_app;
             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{w.APP_ROLE}";
             -- Tests make posts that were due a moment ago.
@@ -116,8 +117,8 @@ class Site(w.World):
     # Use
 
     def automapost(self, *words: str, **options) -> subprocess.CompletedProcess:
-        """The command, as root types it."""
-        return self.machine.run("automapost", *words, **options)
+        """The command, as the user types it whom peer authentication knows."""
+        return self.machine.run("automapost", *words, **{"user": USER, **options})
 
     def start(self, service: str, *, wait: bool = True) -> None:
         """One start of a service beside its timer's."""
@@ -149,7 +150,10 @@ class Site(w.World):
             ticks += 1
             return self.value(w.NEXT_DUE) is None
 
-        self.machine.wait_until(at_rest, seconds, "at rest")
+        try:
+            self.machine.wait_until(at_rest, seconds, "at rest")
+        except HarnessError as error:
+            raise HarnessError(f"{error}\n{self.unsettled()}") from None
         return ticks
 
     def unit_journal(self, service: str, *options: str) -> list:

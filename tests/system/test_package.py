@@ -11,6 +11,17 @@ import pytest
 from . import site as s
 
 
+def test_lintian_is_silent(package):
+    if not shutil.which("lintian"):
+        pytest.skip("lintian is not installed")
+    changes = next(package.parent.glob("automapost-jobs_*.changes"))
+    done = subprocess.run(["lintian", "-EvIL", "+pedantic", "--allow-root", changes],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                          check=False)
+    tags = [line for line in done.stdout.splitlines() if re.match("[EWIPXC]: ", line)]
+    assert (tags, done.returncode) == ([], 0), done.stdout
+
+
 def test_it_is_reproducible(package, tmp_path):
     """In another folder, zone, language and umask, at another time, without a compiler cache."""
     tree = tmp_path / "elsewhere"
