@@ -35,6 +35,15 @@ static void worker_count_busy(Worker *w, unsigned *ret_urgent, unsigned *ret_pla
         *ret_plain = plain;
 }
 
+/* Those that have ended count until they are settled: that is what a death puts back. */
+static unsigned plain_tasks(const Worker *w) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < w->n_tasks; i++)
+                n += !w->tasks[i]->type->prepare;
+        return n;
+}
+
 /* How many jobs there is room for: of types that touch the world no more than actors are idle, of
  * plain ones as many as are likely to be done in a moment. */
 static void worker_room(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
@@ -46,7 +55,7 @@ static void worker_room(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
         *ret_urgent = actors > urgent + at_plain ? actors - urgent - at_plain : 0;
         w->ahead = MAX(w->ahead, w->pool.max_plain);
         /* Two batches: one is claimed while the other is done. */
-        if (plain > w->ahead) {
+        if (plain_tasks(w) > w->ahead) {
                 *ret_plain = 0;
                 return;
         }

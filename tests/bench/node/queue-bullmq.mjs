@@ -8,6 +8,7 @@ const { Queue, Worker } = require('bullmq');
 const connection = { path: process.env.BENCH_REDIS, maxRetriesPerRequest: null };
 const tally = new Tally();
 const queue = new Queue('noop', { connection });
+await queue.obliterate({ force: true });    // of the round before
 await fill((numbers) => queue.addBulk(numbers.map((n) => ({ name: 'noop', data: { n } }))));
 const worker = new Worker('noop', async (job) => tally.count(job.data.n),
                           { connection, concurrency: 50, autorun: false });
