@@ -79,11 +79,11 @@ DECLARE
     e automapost.engine;
     chosen uuid[];
     claimed uuid[];
-    world boolean;
+    once boolean; -- nothing of it may be done twice
 BEGIN
-    -- A claim that a crash of the server takes back was never made: the job waits as before, and what
-    -- its worker did has no lease to be settled under. Only what is sent needs more than that; and an
-    -- external worker's transaction is its own.
+    -- A claim that a crash of the server takes back was never made: the job waits as before, and is done
+    -- once more. Not so what is sent, and a token, which refreshing uses up; and an external worker's
+    -- transaction is its own.
     IF p_handler = 'builtin' THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
@@ -129,10 +129,10 @@ BEGIN
                     AND l.scheduled_for <= clock_timestamp()
                 FOR UPDATE OF l SKIP LOCKED) f
             WHERE q.id = f.id
-            RETURNING q.id, f.touches_world
+            RETURNING q.id, f.touches_world OR q.job_type = 'refresh-token' AS once
         )
-        SELECT array_agg(t.id), bool_or(t.touches_world) INTO claimed, world FROM taken t;
-        IF world THEN
+        SELECT array_agg(t.id), bool_or(t.once) INTO claimed, once FROM taken t;
+        IF once THEN
             PERFORM set_config('synchronous_commit', 'on', true);
         END IF;
     EXCEPTION WHEN unique_violation THEN

@@ -95,7 +95,8 @@ BEGIN
 END
 $$;
 
--- Has collect anything to do? The cheap questions stand before those that look closer.
+-- Has collect anything to do? The cheap questions stand before those that look closer. tick() asks the
+-- same, in place.
 CREATE OR REPLACE FUNCTION automapost.has_posts_to_collect(p_from timestamptz, p_to timestamptz)
 RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

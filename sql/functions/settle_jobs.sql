@@ -34,11 +34,12 @@ BEGIN
     PERFORM FROM automapost.workers w WHERE w.id = p_worker FOR NO KEY UPDATE;
     SELECT array_agg(r ORDER BY r.id) INTO items
     FROM jsonb_populate_recordset(NULL::automapost.settle_item, p_items) r;
-    -- Jobs before their deliveries, as everybody locks them; those of no delivery are updated at once,
-    -- in the same order.
+    -- Jobs before their deliveries and accounts, as everybody locks them; those of neither are updated
+    -- at once, in the same order.
     PERFORM FROM automapost.job_queue q
     WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i
-                            WHERE i.outcome <> 'done' OR i.delivery_id IS NOT NULL))
+                            WHERE i.outcome <> 'done' OR i.delivery_id IS NOT NULL
+                                OR i.tokens IS NOT NULL))
     ORDER BY q.id FOR NO KEY UPDATE;
 
     UPDATE automapost.post_deliveries d

@@ -419,6 +419,28 @@ void pool_spread(Pool *p) {
         pthread_mutex_unlock(&p->lock);
 }
 
+usec_t pool_waiting_since(Pool *p) {
+        usec_t since;
+
+        pthread_mutex_lock(&p->lock);
+        since = p->plain.first ? p->plain.first->claimed_at : USEC_INFINITY;
+        pthread_mutex_unlock(&p->lock);
+        return since;
+}
+
+void pool_return(Pool *p, bool all) {
+        Task *t;
+
+        pthread_mutex_lock(&p->lock);
+        while ((t = queue_take(&p->plain)) || (all && (t = queue_take(&p->urgent)))) {
+                t->outcome.kind = OUTCOME_PUT_BACK;
+                t->state = TASK_ENDED;
+                t->ended_at = now(CLOCK_REALTIME);
+                t->has_actor = false;
+        }
+        pthread_mutex_unlock(&p->lock);
+}
+
 void pool_verdict(Pool *p, Task *t, bool go) {
         pthread_mutex_lock(&p->lock);
         t->state = go ? TASK_ACTING : TASK_DROPPED;

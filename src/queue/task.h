@@ -81,6 +81,11 @@ void pool_heard(Pool *p);
 int pool_submit(Pool *p, Task *task, Error *ret_error);
 /* It was not: an actor for each plain task that still waits. */
 void pool_spread(Pool *p);
+/* When the plain task was claimed that waits longest for an actor; USEC_INFINITY where none waits.
+ */
+usec_t pool_waiting_since(Pool *p);
+/* Takes back what no actor has begun with: plain tasks, or all. They end as put back. */
+void pool_return(Pool *p, bool all);
 /* The coordinator's verdict on a ready task: go on with act(), or drop it. */
 void pool_verdict(Pool *p, Task *task, bool go);
 

@@ -16,62 +16,88 @@ static const JobType *worker_type(const Worker *w, const char *name) {
         return NULL;
 }
 
-/* Plain tasks are claimed ahead, as many as the last ones were done quickly. */
+/* Of plain tasks as many are claimed as actors may work on them, until a whole batch is done
+ * quickly: then twice as many, and one batch while the other is done. */
 #define AHEAD_MAX 500
-#define AHEAD_QUICK (100 * USEC_PER_MSEC)
-#define AHEAD_SLOW (1 * USEC_PER_SEC)
-/* After how long those that still wait are not the quick kind. */
+#define AHEAD_QUICK (250 * USEC_PER_MSEC)
+/* After how long those that still wait are not the quick kind: more actors, and then back with
+ * them, for others may have the time, and theirs is running. */
 #define SPREAD_AFTER (5 * USEC_PER_MSEC)
+#define RETURN_AFTER (1 * USEC_PER_SEC)
 
-static void worker_count_busy(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
+/* How many tasks of both kinds there are, as far as they take up room; *oldest is lowered to when
+ * the oldest plain one was claimed. Those that have ended are plain ones still, until they are
+ * settled: that is what a death puts back. */
+static void count_tasks(Worker *w, unsigned *ret_urgent, unsigned *ret_plain, usec_t *oldest) {
         unsigned urgent = 0, plain = 0;
 
         pthread_mutex_lock(&w->pool.lock);
-        for (size_t i = 0; i < w->n_tasks; i++)
-                if (w->tasks[i]->has_actor)
-                        *(w->tasks[i]->type->prepare ? &urgent : &plain) += 1;
+        for (size_t i = 0; i < w->n_tasks; i++) {
+                const Task *t = w->tasks[i];
+
+                if (!t->type->prepare) {
+                        plain++;
+                        *oldest = MIN(*oldest, t->claimed_at);
+                } else if (t->has_actor)
+                        urgent++;
+        }
         pthread_mutex_unlock(&w->pool.lock);
         *ret_urgent = urgent;
         *ret_plain = plain;
 }
 
-/* Those that have ended count until they are settled: that is what a death puts back. */
-static unsigned plain_tasks(const Worker *w) {
-        unsigned n = 0;
-
-        for (size_t i = 0; i < w->n_tasks; i++)
-                n += !w->tasks[i]->type->prepare;
-        return n;
-}
-
-/* How many jobs there is room for: of types that touch the world no more than actors are idle, of
- * plain ones as many as are likely to be done in a moment. */
+/* How many jobs there is room for: of types that touch the world no more than actors are idle. */
 static void worker_room(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
-        unsigned urgent, plain, actors = w->pool.max_threads, at_plain;
-        usec_t t = now(CLOCK_BOOTTIME);
+        unsigned urgent, plain, actors = w->pool.max_threads, at_plain, most = w->pool.max_plain;
+        usec_t oldest = USEC_INFINITY;
 
-        worker_count_busy(w, &urgent, &plain);
-        at_plain = MIN(plain, w->pool.max_plain);
-        *ret_urgent = actors > urgent + at_plain ? actors - urgent - at_plain : 0;
-        w->ahead = MAX(w->ahead, w->pool.max_plain);
-        /* Two batches: one is claimed while the other is done. */
-        if (plain_tasks(w) > w->ahead) {
+        count_tasks(w, &urgent, &plain, &oldest);
+        at_plain = MIN(plain, most);
+        *ret_urgent =
+                w->urgent_types && actors > urgent + at_plain ? actors - urgent - at_plain : 0;
+        if (!w->plain_types)
                 *ret_plain = 0;
-                return;
-        }
-        if (w->ahead_since > 0 && t < w->ahead_since + AHEAD_QUICK)
-                w->ahead = MIN(w->ahead * 2, MAX((unsigned) AHEAD_MAX, w->pool.max_plain));
-        else if (w->ahead_since > 0 && t > w->ahead_since + AHEAD_SLOW)
-                w->ahead = w->pool.max_plain;
-        w->ahead_since = 0;
-        *ret_plain = w->ahead;
+        else if (w->ahead > most)
+                *ret_plain = plain > w->ahead ? 0 : w->ahead;
+        else
+                *ret_plain = most - at_plain;
 }
 
 bool worker_has_room(Worker *w) {
         unsigned urgent, plain;
 
         worker_room(w, &urgent, &plain);
-        return (urgent > 0 && w->urgent_types) || (plain > 0 && w->plain_types);
+        return urgent > 0 || plain > 0;
+}
+
+/* Whether the plain jobs claimed last were the quick kind, where there were as many as asked for.
+ */
+static void worker_adapt(Worker *w) {
+        usec_t t = now(CLOCK_BOOTTIME), oldest = t;
+        unsigned urgent, plain, most = w->pool.max_plain;
+
+        count_tasks(w, &urgent, &plain, &oldest);
+        if (w->ahead_full && t < MIN(w->ahead_since, oldest) + AHEAD_QUICK)
+                w->ahead = MIN(MAX(w->ahead, most) * 2, MAX((unsigned) AHEAD_MAX, most));
+        w->ahead_full = false;
+}
+
+void worker_hurry(Worker *w) {
+        usec_t t = now(CLOCK_BOOTTIME), since;
+
+        if (t >= w->spread_at) {
+                pool_spread(&w->pool);
+                w->spread_at = USEC_INFINITY;
+        }
+        if (t < w->return_at)
+                return;
+        since = pool_waiting_since(&w->pool);
+        if (t >= since + RETURN_AFTER && since != USEC_INFINITY) {
+                pool_return(&w->pool, false);
+                w->ahead = 0;
+                since = USEC_INFINITY;
+        }
+        w->return_at = since == USEC_INFINITY ? USEC_INFINITY : since + RETURN_AFTER;
 }
 
 /* One row of claim-jobs becomes a task with an actor. */
@@ -151,6 +177,7 @@ int worker_claim(Worker *w, Error *ret_error) {
         size_t n_urgent = 0, n_plain = 0;
         int r;
 
+        worker_adapt(w);
         worker_room(w, &urgent, &plain);
         if (now(CLOCK_BOOTTIME) < w->next_urgent)
                 urgent = 0;
@@ -165,10 +192,12 @@ int worker_claim(Worker *w, Error *ret_error) {
                 error_move(ret_error, &error);
                 return r;
         }
-        if (n_plain > 0)
+        if (n_plain > 0) {
                 w->ahead_since = now(CLOCK_BOOTTIME);
-        if (n_plain > 1)
-                w->spread_at = w->ahead_since + SPREAD_AFTER;
+                w->ahead_full = n_plain == plain;
+                w->spread_at = MIN(w->spread_at, w->ahead_since + SPREAD_AFTER);
+                w->return_at = MIN(w->return_at, w->ahead_since + RETURN_AFTER);
+        }
         w->drained = n_urgent == 0 && n_plain == 0;
         /* What is due and was passed over, for a limit, may be free at any moment. */
         w->next_claim = !w->drained ? 0

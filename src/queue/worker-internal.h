@@ -33,9 +33,10 @@ typedef struct Worker {
         bool must_meet; /* the database begins nothing of this host's now, and may say why */
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
-        usec_t next_meeting, settle_at, spread_at;
-        unsigned ahead;     /* how many plain tasks are claimed at a time */
-        usec_t ahead_since; /* when these were */
+        usec_t next_meeting, settle_at, spread_at, return_at;
+        unsigned ahead;     /* how many plain tasks are claimed at a time; 0: no more than actors */
+        usec_t ahead_since; /* when some were, … */
+        bool ahead_full;    /* … and these were as many as asked for */
         struct {
                 usec_t next; /* the next look */
                 int64_t due; /* jobs due, as far as they are counted */
@@ -75,6 +76,8 @@ void worker_end(Worker *w, const char *reason);
 /* worker-claim.c: jobs become tasks with an actor each. */
 
 bool worker_has_room(Worker *w);
+/* Sees to plain tasks that still wait for an actor, a moment after they were claimed. */
+void worker_hurry(Worker *w);
 int worker_claim(Worker *w, Error *ret_error);
 
 /* worker-collect.c: application data become jobs, under slots. */

@@ -17,7 +17,9 @@ void worker_wait(Worker *w, usec_t until) {
         struct pollfd fds[] = {
                 { .fd = w->signal_fd, .events = POLLIN },
                 { .fd = w->pool.wake_fd, .events = POLLIN },
-                { .fd = w->config->resident ? db_fd(*w->db) : -1, .events = POLLIN },
+                /* who stops takes no notice of new jobs */
+                { .fd = w->config->resident && !w->stopping ? db_fd(*w->db) : -1,
+                  .events = POLLIN },
         };
         usec_t t = now(CLOCK_BOOTTIME);
         struct signalfd_siginfo info;

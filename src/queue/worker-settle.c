@@ -34,22 +34,8 @@ static int compare_ids(const void *a, const void *b) {
         return strcmp((*x)->job.id, (*y)->job.id);
 }
 
-/* tasks are in the order of their ids. */
-static Task *find_task(Task *const *tasks, size_t n, const char *id) {
-        size_t low = 0;
-
-        while (low < n) {
-                size_t middle = low + (n - low) / 2;
-                int order = strcmp(tasks[middle]->job.id, id);
-
-                if (order == 0)
-                        return tasks[middle];
-                if (order < 0)
-                        low = middle + 1;
-                else
-                        n = middle;
-        }
-        return NULL;
+static int compare_id(const void *id, const void *task) {
+        return strcmp(id, (*(Task *const *) task)->job.id);
 }
 
 static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *rows, size_t i) {
@@ -144,10 +130,11 @@ static int worker_settle(Worker *w, Task **ended, size_t n, Error *ret_error) {
                         continue;
                 }
 
-                Task *t = find_task(ended, n, rows_text(rows, i, 0));
+                Task *const *t =
+                        bsearch(rows_text(rows, i, 0), ended, n, sizeof(Task *), compare_id);
 
                 if (t)
-                        worker_report(w, t, settle_outcome(t), rows, i);
+                        worker_report(w, *t, settle_outcome(*t), rows, i);
         }
         for (size_t i = 0; i < n; i++) {
                 ended[i]->recorded = true;
@@ -273,6 +260,7 @@ int worker_expire(Worker *w, Error *ret_error) {
 }
 
 void worker_put_back_unbegun(Worker *w) {
+        pool_return(&w->pool, true);
         pthread_mutex_lock(&w->pool.lock);
         for (size_t i = 0; i < w->n_tasks; i++) {
                 Task *t = w->tasks[i];

@@ -79,10 +79,7 @@ static int worker_turn(Worker *w, Error *ret_error) {
                 if (r < 0)
                         return r;
         }
-        if (t >= w->spread_at) {
-                pool_spread(&w->pool);
-                w->spread_at = USEC_INFINITY;
-        }
+        worker_hurry(w);
         if (!w->stopping && (r = worker_begin_ready(w, ret_error)) < 0)
                 return r;
         if (w->must_meet && t >= w->next_meeting && (r = worker_meet(w, ret_error)) < 0)
@@ -124,7 +121,7 @@ static usec_t worker_next(Worker *w) {
         next = MIN(next, worker_next_collect(w));
         if (w->config->resident)
                 next = MIN(next, w->look.next);
-        next = MIN(next, MIN(w->settle_at, w->spread_at));
+        next = MIN(next, MIN(w->settle_at, MIN(w->spread_at, w->return_at)));
         if (!w->look.paused && worker_has_room(w))
                 next = MIN(next, w->next_claim);
         if (w->must_meet)
@@ -204,6 +201,7 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 .signal_fd = -1,
                 .settle_at = USEC_INFINITY,
                 .spread_at = USEC_INFINITY,
+                .return_at = USEC_INFINITY,
                 .budget_ends =
                         config->resident
                                 ? USEC_INFINITY

@@ -386,6 +386,52 @@ def test_stopped_it_puts_back_what_it_has_not_begun(world, resident):
     world.assert_nothing_running()
 
 
+def many(world, count, job_type="noop", **payload):
+    for start in range(0, count, 1000):
+        world.rows("SELECT count(*) FROM automapost.enqueue_many(%s)", (json.dumps([
+            {"job_type": job_type, "payload": {"n": n, **payload}}
+            for n in range(start, min(start + 1000, count))]),))
+
+
+def ahead(world, count):
+    """Quick jobs first, so that it claims far ahead; then slow ones, all of them at once."""
+    many(world, 4000)
+    world.wait_until(lambda: world.value("SELECT count(*) FROM automapost.job_queue"
+                                         " WHERE status = 'completed'") == 4000, 60)
+    many(world, count, "sleep", ms=300)
+
+
+def statuses(world, job_type="sleep"):
+    return Counter(row[0] for row in world.rows(
+        "SELECT status FROM automapost.job_queue WHERE job_type = %s", (job_type,)))
+
+
+def test_what_was_claimed_ahead_has_its_time(world, resident):
+    """Slow ones after quick ones: those for which there is no actor are put back before their own time
+    is used up by waiting; each is done at its first attempt."""
+    world.rows("UPDATE automapost.job_definitions SET timeout_ms = 1500 WHERE name = 'sleep'")
+    process = resident(env={"AUTOMAPOST_ACTORS": "4"})
+    ahead(world, 40)
+    world.wait_until(lambda: statuses(world) == {"completed": 40}, 60)
+    assert world.rows("SELECT DISTINCT x.status, x.retry_count FROM automapost.job_executions x"
+                      " WHERE x.job_queue_id IS NOT NULL") == [("completed", 0)]
+    stop(process)
+
+
+def test_stopped_it_acts_on_nothing_more(world, resident):
+    """Jobs that no actor has begun with go back at once; those at work come to their end."""
+    process = resident(env={"AUTOMAPOST_ACTORS": "4"})
+    ahead(world, 200)
+    world.wait_until(lambda: statuses(world)["running"] > 10)
+    before = statuses(world)["completed"]
+    stop(process)
+    after = statuses(world)
+    # Those that ended between the count and the signal, and those at work then.
+    assert after["completed"] - before <= 8 and after["pending"] >= 180, (before, after)
+    assert world.value("SELECT max(attempts) FROM automapost.job_queue WHERE status = 'pending'") == 0
+    world.assert_nothing_running()
+
+
 def test_the_watchdog_hears_of_each_turn(world, supervisor, resident):
     process = resident()
     supervisor.until("WATCHDOG=1")

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- claim_jobs(): which jobs, in which order, how many, under which leases.
 BEGIN;
-SELECT plan(47);
+SELECT plan(50);
 SELECT t.worker('w1'), t.worker('w2');
 
 CREATE FUNCTION pg_temp.plain(n bigint, priority bigint DEFAULT 5, due timestamptz DEFAULT now(),
@@ -189,6 +189,17 @@ SELECT is((automapost.lock_worker('w3')).id, 'w3', 'lock_worker answers the livi
 SELECT throws_ok('SELECT automapost.lock_worker(''w1'')', 'AM001',
     'worker w1 is not registered, or has lapsed', 'and refuses the ended one');
 SELECT throws_ok('SELECT automapost.lock_worker(NULL)', 'AM001', NULL, 'and no name at all');
+
+-- What is waited for on disk: what must not happen twice
+SET LOCAL synchronous_commit = on;
+SELECT pg_temp.plain(60);
+SELECT t.claim('w3');
+SELECT is(current_setting('synchronous_commit'), 'off', 'a plain job is done again after a crash');
+SET LOCAL synchronous_commit = on;
+SELECT t.member(60), t.account(60, 60, 'bluesky');
+SELECT automapost.enqueue('refresh-token', jsonb_build_object('authProviderId', t.id(60)));
+SELECT is(cardinality(t.claim('w3', '{refresh-token}')), 1, 'a token to be refreshed');
+SELECT is(current_setting('synchronous_commit'), 'on', 'is not: refreshing uses it up');
 
 SELECT * FROM finish();
 ROLLBACK;
