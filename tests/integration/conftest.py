@@ -11,7 +11,7 @@ import pytest
 
 from harness.postgres import Cluster
 
-from . import cli_fixtures
+from . import cli_fixtures, releases
 from . import world as w
 
 _numbers = itertools.count(1)
@@ -32,6 +32,18 @@ def build() -> w.Build:
 @pytest.fixture(scope="session")
 def build_stop() -> w.Build:
     return _build("BUILD_STOP", "stop", "--buildtype=debugoptimized", "-Dstop-points=true")
+
+
+@pytest.fixture(scope="session")
+def next_release(tmp_path_factory) -> w.Build:
+    """The release after this one."""
+    return releases.make(tmp_path_factory.mktemp("next-release"), releases.NEXT)
+
+
+@pytest.fixture(scope="session")
+def far_release(tmp_path_factory) -> w.Build:
+    """One that neither works with this one's schema nor bears this one beside it."""
+    return releases.make(tmp_path_factory.mktemp("far-release"), releases.FAR, releases.far)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
 """automapost status: each problem is brought about by its cause, is said in the first line and in
 the exit status, and goes when the command that is printed with it is typed as it is printed (or,
-where a person must decide or a platform recover, when that has happened).
-
-Only for the schema's versions the cause is a row: what another release leaves behind is nothing
-else than a row in schema_migrations."""
+where a person must decide or a platform recover, when that has happened). What other releases bring about
+is in test_releases.py."""
 
 import contextlib
 import json
@@ -412,8 +410,6 @@ def test_the_applications_tables_are_locked(world):
     assert_well(world)
 
 
-# Versions
-
 def test_a_database_without_our_schema(world):
     empty = world.cluster.create_database(f"{world.dbname}_empty")
     try:
@@ -429,40 +425,6 @@ def test_a_database_without_our_schema(world):
         assert_well(world, env)
     finally:
         world.cluster.drop_database(empty)
-
-
-def test_a_schema_of_a_later_release(world):
-    """It bears this binary still; then one that does not."""
-    world.rows("INSERT INTO automapost.schema_migrations VALUES (9001, 'later', 'x')")
-    said = status(world)
-    assert_said(said, 1, "Something waits for a person: this version is older than the "
-                "database's schema.", "the database has schema 9001, this version was made for .*")
-    assert the_command(said).endswith("apt-get install --only-upgrade automapost-jobs")
-
-    body = world.value("SELECT pg_get_functiondef('automapost.lowest_binary()'::regprocedure)")
-    world.rows(re.sub(r"'\d+\.\d+\.\d+'::text", "'999.0.0'::text", body))
-    said = status(world)
-    assert_said(said, 2, "Posts are not going out: this version and the database's schema do not "
-                "fit together.", "the database's schema needs automapost-jobs 999.0.0 or newer, .*")
-    world.rows(body)
-    world.rows("DELETE FROM automapost.schema_migrations WHERE version = 9001")
-    assert_well(world)
-
-
-def test_a_migration_is_missing(world):
-    version, name, checksum = world.rows(
-        "SELECT version, name, checksum FROM automapost.schema_migrations ORDER BY version")[0]
-    # So that the schema is not too old to work with, a later row stands beside the gap.
-    world.rows("INSERT INTO automapost.schema_migrations VALUES (9001, 'later', 'x');"
-               "DELETE FROM automapost.schema_migrations WHERE version = %s", (version,))
-    said = status(world)
-    assert_said(said, 1, "Something waits for a person: the database's schema is older than this "
-                "version.", "1 of this version's migrations has not been applied")
-    assert the_command(said) == "automapost migrate"
-    world.rows("INSERT INTO automapost.schema_migrations VALUES (%s, %s, %s);"
-               "DELETE FROM automapost.schema_migrations WHERE version = 9001",
-               (version, name, checksum))
-    assert_well(world)
 
 
 # Something waits for a person

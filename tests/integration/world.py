@@ -525,9 +525,9 @@ NEXT_DUE = f"""
     FROM automapost.engine e"""
 
 
-def make_build(folder: Path, *options: str) -> Build:
-    """A build where none was given: for a run of these tests alone."""
-    commands = [["meson", "setup", folder, TOP, "-Dtests=none", *options],
+def make_build(folder: Path, *options: str, source: Path = TOP) -> Build:
+    """A build where none was given: for a run of these tests alone, or of another release."""
+    commands = [["meson", "setup", folder, source, "-Dtests=none", *options],
                 ["ninja", "-C", folder, "-j2"]]
     for command in commands[1 if (folder / "build.ninja").exists() else 0:]:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
