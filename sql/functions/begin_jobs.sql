@@ -45,8 +45,8 @@ BEGIN
         WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i))), 'share') l);
 
     FOR j IN
-        SELECT i AS item, q AS whole_job, q.id AS job, q.lease, q.status, q.begun, q.cancel_requested_at, q.cancel_requested_by,
-            q.limit_key, q.attempts,
+        SELECT i AS item, q AS whole_job, q.id AS job, q.lease, q.locked_by, q.status, q.begun,
+            q.cancel_requested_at, q.cancel_requested_by, q.limit_key, q.attempts,
             d.id AS delivery, d.state, d.kind, d.begin_number, d.begin_batch, d.job_id, d.request,
             d.first_sent_at, d.due_at AS delivery_due_at, d.late_allowed,
             y.paused_reason, automapost.is_runnable(y) AS runnable,
@@ -71,7 +71,8 @@ BEGIN
         id := item.id::text;
         begin_number := NULL;
         detail := NULL;
-        IF j.job IS NULL OR j.status <> 'running' OR j.lease IS DISTINCT FROM item.lease THEN
+        IF j.job IS NULL OR j.status <> 'running' OR j.locked_by IS DISTINCT FROM p_worker
+            OR j.lease IS DISTINCT FROM item.lease THEN
             verdict := 'lost';
         ELSIF j.begun AND j.begin_batch = p_batch THEN
             verdict := 'go';

@@ -200,7 +200,7 @@ END
 $$;
 
 -- From now on nothing is begun until the hosts have compared. One that is open already goes on, and
--- all come again; it never becomes milder.
+-- all come again; it never becomes milder. No lease of a past that is lost is drawn again.
 CREATE OR REPLACE FUNCTION automapost.open_comparison(p_reason text, p_from timestamptz)
 RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -209,7 +209,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
         compare_reason = CASE WHEN i.compare_reason IN ('timeline', 'adopted')
             THEN i.compare_reason ELSE p_reason END,
         compare_from = COALESCE(i.compare_from, p_from);
-    UPDATE automapost.hosts SET compared_at = NULL
+    UPDATE automapost.hosts SET compared_at = NULL;
+    SELECT setval('automapost.leases', s.last_value + 1000000) FROM automapost.leases s
 $$;
 
 -- Until when at least this database knows what its hosts did.
@@ -250,8 +251,6 @@ BEGIN
     FROM automapost.hosts h;
     IF until IS NOT NULL THEN
         held := automapost.hold_doubtful(i.compare_from, until);
-        -- No lease of the past that is lost is drawn again.
-        PERFORM setval('automapost.leases', s.last_value + 1000000) FROM automapost.leases s;
     END IF;
     UPDATE automapost.installation
     SET compare_since = NULL, compare_reason = NULL, compare_from = NULL;

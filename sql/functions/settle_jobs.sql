@@ -175,9 +175,10 @@ BEGIN
     ELSIF outcome = 'timeout' AND d.state = 'sending' AND d.begin_number = item.begin_number THEN
         outcome := 'unknown';
     END IF;
-    -- Bytes that were sent before, with an end that nobody saw: whatever becomes of sending them once
-    -- more, only a receipt ends the doubt.
-    IF d.state = 'sending' AND d.first_sent_at < d.begun_at AND outcome <> 'done' THEN
+    -- Bytes that were sent before, with an end that nobody saw, or perhaps by another in a time that
+    -- the database has forgotten: whatever becomes of sending them once more, only a receipt ends the
+    -- doubt.
+    IF d.state = 'sending' AND (d.first_sent_at < d.begun_at OR d.in_doubt) AND outcome <> 'done' THEN
         UPDATE automapost.post_deliveries p
         SET state = 'unconfirmed', lease = NULL, detail = said, updated_at = t
         WHERE p.id = d.id AND p.begin_number = item.begin_number

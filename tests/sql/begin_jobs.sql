@@ -2,7 +2,7 @@
 -- begin_jobs(), the write-ahead: what is on record before the first byte leaves, and every reason
 -- for which no byte leaves.
 BEGIN;
-SELECT plan(58);
+SELECT plan(61);
 SELECT t.worker('w1'), t.worker('w2');
 
 -- go
@@ -191,6 +191,14 @@ SELECT results_eq($$
         FROM t.claims c WHERE c.id IN (t.job_of(60), t.job_of(61), t.job_of(62)))) b
     JOIN automapost.post_deliveries d ON d.job_id::text = b.id ORDER BY d.post_id
     $$, $$ VALUES ('go', 1::bigint), ('again', NULL), ('go', 1) $$, 'go, again, go');
+
+-- A lease is its worker's alone: a database that was put back may give the same once more
+SELECT t.publishing(63), t.worker('w4');
+SELECT is(cardinality(t.claim('w4', '{social-media-post}')), 2, 'claimed by another worker');
+UPDATE t.claims SET worker = 'w3' WHERE id = t.job_of(63);
+SELECT is(t.begin(t.job_of(63)), 'lost', 'who only knows its number begins nothing');
+UPDATE t.claims SET worker = 'w4' WHERE id = t.job_of(63);
+SELECT is(t.begin(t.job_of(63)), 'go', 'its own does');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -2,7 +2,7 @@
 -- A copy never publishes, a restore never repeats: meet_host(), adopt_installation(), join_host(),
 -- and what begin and claim make of it.
 BEGIN;
-SELECT plan(104);
+SELECT plan(111);
 
 CREATE FUNCTION pg_temp.said(machine text, boot text DEFAULT 'boot') RETURNS text
 LANGUAGE sql AS $$
@@ -232,6 +232,10 @@ SELECT automapost.join_host(pg_temp.id(), m, 'name of ' || m, 'boot')
 FROM unnest('{b,long-gone}'::text[]) m;
 UPDATE automapost.hosts SET seen_at = seen_at - interval '2 h' WHERE machine = 'long-gone';
 SELECT t.publishing(8);
+SELECT set_config('test.highest', last_value::text, true) FROM automapost.leases;
+CREATE FUNCTION pg_temp.highest() RETURNS bigint LANGUAGE sql AS $$
+    SELECT current_setting('test.highest')::bigint
+$$;
 SELECT t.failover();
 SELECT is(t.claim('w2'), '{}', 'nothing is claimed on another timeline');
 SELECT is(automapost.tick('queue', '{}') -> 'hosts', 'null',
@@ -241,10 +245,29 @@ SELECT matches(pg_temp.said('a'), '^comparing .*failover.* before name of b has 
 SELECT is(t.meet('b'), 'known', 'which comes, and nothing is in doubt');
 SELECT is(t.meet('a', 9), 'known', 'nor for the first');
 SELECT is(t.state(8), 'pending 0 pending -', 'nothing is held');
+SELECT ok((SELECT last_value FROM automapost.leases) >= pg_temp.highest() + 1000000,
+    'and no lease of then is drawn again, whatever was lost');
 SELECT t.failover();
 SELECT is(t.meet('b'), 'comparing', 'once more');
 SELECT is(t.meet('a', 10, '20 s'), 'known, held 1', 'one that has sent what is not known here');
 SELECT is(t.state(8), 'failed 0 held unconfirmed', 'for all hosts');
+-- One that has begun and went on meanwhile: in the time that is lost another may have done it
+SELECT t.publishing(10, late => '40 s');
+SELECT t.claim('w2', '{social-media-post}');
+SELECT is(t.begin(t.job_of(10)), 'go', 'begun');
+SELECT t.failover();
+SELECT is(t.meet('b'), 'comparing', 'put back');
+SELECT is(t.meet('a', 99, '20 s'), 'known', 'and begins were lost');
+SELECT is(t.state(10), 'running 1 sending -', 'what is being sent goes on');
+SELECT t.settle(t.job_of(10), 'retry', '{"class": "transient", "code": "http-503"}');
+SELECT is(t.state(10), 'pending 1 unconfirmed http-503', 'refused, it is looked for all the same');
+SELECT t.pass('46 s');
+SELECT t.claim('w2', '{social-media-post}');
+SELECT t.settle(t.job_of(10), 'absent');
+SELECT t.pass('61 s');
+SELECT t.claim('w2', '{social-media-post}');
+SELECT t.settle(t.job_of(10), 'absent');
+SELECT is(t.state(10), 'failed 1 held unconfirmed', 'and not sent anew where it is not there');
 -- Started anew: compared, but silence alone puts nothing in doubt
 SELECT t.publishing(9);
 UPDATE automapost.installation SET server_started_at = server_started_at - interval '1 h';
