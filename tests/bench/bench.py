@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+NOBODY = 65534
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "peers")]
@@ -89,13 +90,18 @@ class Meter:
     def __exit__(self, *_) -> None:
         self._folder.cleanup()
 
-    def run(self, argv, environment: dict, *, timeout: float = 600) -> Sample:
-        """The sample; the program must succeed. What it says is shown only if it does not."""
+    def run(self, argv, environment: dict, *, timeout: float = 600,
+            as_service: bool = False) -> Sample:
+        """The sample; the program must succeed. What it says is shown only if it does not. A service
+        does not run as root: libpq would look up who that is to be for the server."""
+        user = NOBODY if as_service and os.geteuid() == 0 else 0
         out, into = os.pipe()
         try:
-            command = ["/bin/sh", "-c", f'exec 3>&{into}; exec "$@"', "sh", self._program, *argv]
+            command = ["/bin/sh", "-c", f'exec 3>&{into}; exec "$@"', "sh", self._program, str(user),
+                       *argv]
             with open(self.folder / "said", "wb") as said:
-                done = subprocess.run(command, env={"PATH": os.environ["PATH"], **environment},
+                done = subprocess.run(command, env={"PATH": os.environ["PATH"],
+                                                    "HOME": "/nonexistent", **environment},
                                       pass_fds=[into], timeout=timeout, check=False,
                                       stdin=subprocess.DEVNULL, stdout=said, stderr=said)
             os.close(into)

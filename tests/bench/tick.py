@@ -30,14 +30,19 @@ def main() -> None:
         migrate(cluster, build)
         connection = cluster.connect()
         fill(connection)
-        ours = {"AUTOMAPOST_DATABASE_URL": cluster.url(user="svc", socket_dir=True)}
+        state = meter.folder / "state"
+        state.mkdir()
+        meter.folder.chmod(0o755)
+        state.chmod(0o777)
+        ours = {"AUTOMAPOST_DATABASE_URL": cluster.url(user="svc", socket_dir=True),
+                "AUTOMAPOST_STATE_DIR": str(state)}
         theirs = {"DATABASE_URL": cluster.url(socket_dir=True), "BENCH_NODE_FOLDER": modules}
 
         def tick():
             # ExecStart=, then ExecStopPost=, as systemd runs them.
-            return (meter.run([build / PROGRAMS["automapost-social-media"]], ours)
+            return (meter.run([build / PROGRAMS["automapost-social-media"]], ours, as_service=True)
                     + meter.run([build / PROGRAMS["automapost-release"]],
-                                {**ours, "SERVICE_RESULT": "success"}))
+                                {**ours, "SERVICE_RESULT": "success"}, as_service=True))
 
         contenders = {
             "ours": tick,
