@@ -83,3 +83,24 @@ def webhooks(site):
         yield site.receiver(s.w.Webhooks(fake))
     site.receivers.clear()
     site.posts.clear()
+
+
+@pytest.fixture
+def timers(site):
+    """All timers run, and wait for half a year: no tick comes between what a test does and what it
+    asks. Every service has run once, as root may call it for."""
+    far = (s.w.utc_now() + s.w.timedelta(days=180)).strftime("*-%m-%d")
+    for name in s.TIMERS:
+        site.machine.write(f"/run/systemd/system/{name}.timer.d/95-test.conf",
+                           f"[Timer]\nOnCalendar=\nOnCalendar={far}\n")
+    site.machine.run("systemctl", "daemon-reload")
+    site.configure(**s.AS_ROOT)
+    site.machine.run("systemctl", "enable", "--now", *(f"{name}.timer" for name in s.TIMERS))
+    site.release_timers()
+    site.machine.run("systemctl", "start", *(f"{name}.service" for name in s.TIMERS))
+    yield
+    site.configure()
+    site.machine.run("systemctl", "reset-failed", check=False)
+    site.hold_timers()
+    site.machine.run("sh", "-c", "rm /run/systemd/system/automapost-*.timer.d/95-test.conf"
+                     " && systemctl daemon-reload")

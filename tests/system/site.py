@@ -26,6 +26,9 @@ from integration import world as w
 DATABASE = "app"
 USER = "automapost-jobs"
 ENV_FILE = "/etc/automapost-jobs/automapost-jobs.env"
+# Names the user, so that root may type the command too.
+AS_ROOT = {"DATABASE_URL": f"postgresql://{USER}@/{DATABASE}"}
+TIMERS = sorted(path.stem for path in (w.TOP / "systemd").glob("automapost-*.timer"))
 SERVICES = ("social-media", "queue", "cleanup", "schedule", "alert")
 
 # What a running system writes by itself, whatever is installed: not compared before and after.

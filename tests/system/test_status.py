@@ -20,7 +20,6 @@ SERVICE_STOPPED = "Something waits for a person: a service is not started on thi
 FAILS = "Posts are not going out: what publishes fails on this host."
 SERVICE_FAILS = "Something waits for a person: a service fails on this host."
 STATE = "/var/lib/automapost-jobs"
-TIMERS = sorted(path.stem for path in (s.w.TOP / "systemd").glob("automapost-*.timer"))
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
@@ -50,25 +49,8 @@ def assert_said(said, code, first_line, line) -> str:
 
 
 @pytest.fixture(autouse=True)
-def timers(site):
-    """All is well and the timers wait, for half a year: no tick comes between what a test does and
-    what it asks."""
-    far = (s.w.utc_now() + s.w.timedelta(days=180)).strftime("*-%m-%d")
-    for name in TIMERS:
-        site.machine.write(f"/run/systemd/system/{name}.timer.d/95-test.conf",
-                           f"[Timer]\nOnCalendar=\nOnCalendar={far}\n")
-    site.machine.run("systemctl", "daemon-reload")
-    site.configure(DATABASE_URL=f"postgresql://{s.USER}@/{s.DATABASE}")
-    site.machine.run("systemctl", "enable", "--now", *(f"{name}.timer" for name in TIMERS))
-    site.release_timers()
-    site.machine.run("systemctl", "start", *(f"{name}.service" for name in TIMERS))
+def well(site, timers):
     assert_well(site)
-    yield
-    site.configure()
-    site.machine.run("systemctl", "reset-failed", check=False)
-    site.hold_timers()
-    site.machine.run("sh", "-c", "rm /run/systemd/system/automapost-*.timer.d/95-test.conf"
-                     " && systemctl daemon-reload")
 
 
 def show_table(said) -> dict:
