@@ -272,7 +272,7 @@ static void enter_recoveries(Book *b, JsonObject *units) {
                 const char *last = json_string(o, "lastRun");
                 usec_t t;
 
-                if (unit && last && streq_ptr(json_string(o, "result"), "success") &&
+                if (unit && last && streq_ptr(json_string(o, "result"), "done") &&
                     streq_ptr(json_string(o, "state"), "inactive") &&
                     time_parse_iso8601(last, &t) >= 0)
                         book_recovered(b, unit, t);

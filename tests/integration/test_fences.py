@@ -374,7 +374,7 @@ def test_server_goes_away_while_sending(own_world, outage):
 def test_server_is_killed_with_a_statement_on_the_way(own_world, point):
     """Perhaps it was committed, perhaps not: the same statement again finds out."""
     world = own_world
-    world.scale(5)
+    world.scale(2)
     with w.WebhookReceiver(ignore_ids=True) as fake:
         receiver = world.receiver(w.Webhooks(fake))
         for _ in range(5):

@@ -330,7 +330,7 @@ def test_a_pause_holds_what_has_not_begun(world, webhooks, name):
 
 def test_a_pause_ends_by_itself(world, webhooks):
     world.rows("SELECT * FROM automapost.pause('social-media-post', 'a reason',"
-               " clock_timestamp() + interval '500 ms')")
+               " clock_timestamp() + interval '3 s')")
     world.post(p.webhook_account(world, webhooks))
     world.run()
     assert webhooks.texts() == []
