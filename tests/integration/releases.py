@@ -26,12 +26,12 @@ def last_migration(sql: Path) -> int:
     return max(int(path.name[:4]) for path in (sql / "migrations").glob("*.sql"))
 
 
-def make(folder: Path, version: str, *changes) -> w.Build:
+def make_source(folder: Path, version: str, *changes) -> Path:
     """Adds a column, as migrations do, and whatever the changes (of the source folder) are."""
     source = folder / "source"
-    source.mkdir()
+    source.mkdir(parents=True)
     for name in SOURCES:
-        shutil.copytree(w.TOP / name, source / name,
+        shutil.copytree(w.TOP / name, source / name, symlinks=True,
                         ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     for name in ("meson.build", "meson_options.txt", "LICENSE", "README.md"):
         shutil.copy(w.TOP / name, source / name)
@@ -47,7 +47,20 @@ def make(folder: Path, version: str, *changes) -> w.Build:
     edit(source / "meson.build", r"version: '\d+\.\d+\.\d+'", f"version: '{version}'")
     for change in changes:
         change(source)
+    return source
+
+
+def make(folder: Path, version: str, *changes) -> w.Build:
+    source = make_source(folder, version, *changes)
     return w.make_build(folder / "build", "-Dbuildtype=release", source=source)
+
+
+def in_changelog(source: Path) -> None:
+    """A package's version is the one of its changelog."""
+    path = source / "packaging/debian/changelog"
+    path.write_text(f"automapost-jobs ({NEXT}) unstable; urgency=medium\n\n  * A column more.\n\n"
+                    " -- Tests <tests@example.test>  Thu, 26 Nov 2026 12:00:00 +0000\n\n"
+                    + path.read_text())
 
 
 def far(source: Path) -> None:

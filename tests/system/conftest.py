@@ -39,6 +39,11 @@ def package(folder) -> Path:
 
 
 @pytest.fixture(scope="session")
+def next_package(folder) -> Path:
+    return s.build_next_package(folder / "next")
+
+
+@pytest.fixture(scope="session")
 def image() -> m.Image:
     made = m.debian12()
     try:

@@ -14,6 +14,7 @@ and judgements by what the receivers saw are the same.
 
 import itertools
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Optional
@@ -21,6 +22,7 @@ from typing import Any, Optional
 from harness import app
 from harness.machine import Machine
 from harness.process import HarnessError
+from integration import releases
 from integration import world as w
 
 DATABASE = "app"
@@ -42,16 +44,25 @@ VOLATILE = ("/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", "/root", "/var/log"
 KEPT = {"/etc/group-", "/etc/gshadow-", "/etc/passwd-", "/etc/shadow-"}
 
 
-def build_package(folder: Path) -> Path:
+def build_package(folder: Path, source: Path = w.TOP) -> Path:
     """The package of the tracked files as they are. Unit tests are a suite of their own."""
     done = subprocess.run(
-        [w.TOP / "packaging" / "build-deb", "--working-tree", folder],
+        [source / "packaging" / "build-deb", "--working-tree", folder],
         env={**os.environ, "PATH": f"/usr/lib/ccache:{os.environ['PATH']}",
              "DEB_BUILD_OPTIONS": "nocheck"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False)
     if done.returncode != 0:
         raise HarnessError(f"packaging/build-deb failed:\n{done.stdout[-4000:]}")
     return Path(done.stdout.splitlines()[-1])
+
+
+def build_next_package(folder: Path) -> Path:
+    """The release after this one, with a migration more."""
+    shutil.rmtree(folder, ignore_errors=True)
+    source = releases.make_source(folder, releases.NEXT, releases.in_changelog)
+    subprocess.run(["sh", "-euc", "git init -q; git add --all; git -c user.name=tests"
+                    " -c user.email=tests@example.test commit -qm release"], cwd=source, check=True)
+    return build_package(folder, source)
 
 
 def as_version(package: Path, version: str) -> Path:

@@ -27,10 +27,11 @@ class Other(s.Site):
 
 
 @pytest.fixture(scope="module")
-def hosts(make_site, package):
+def hosts(make_site, package, next_package):
+    bind = [package.parent, next_package.parent]
     with m.Switch() as switch:
-        first = make_site(switch=switch, address=DATABASE_HOST)
-        other = Other(first, make_site(switch=switch, address=OTHER_HOST).machine)
+        first = make_site(switch=switch, address=DATABASE_HOST, bind=bind)
+        other = Other(first, make_site(switch=switch, address=OTHER_HOST, bind=bind).machine)
         for host in (first, other):
             host.install(package)
             host.hold_timers()
@@ -84,6 +85,22 @@ def judge(first) -> None:
     assert first.in_state("sent") == {post.text for post in first.posts}
 
 
+def both_publish(first, other, doors) -> None:
+    """At the same time, and each something."""
+    for door in doors:
+        door.log.clear()
+        door.delay = 0.05
+    posts(first, doors[0], 30)
+    for host in (first, other):
+        host.configure(ACTORS="2")
+        host.start("social-media", wait=False)
+    for host in (first, other):
+        host.wait_idle()
+        host.configure()
+    assert all(door.log for door in doors), "one of them did it all"
+    judge(first)
+
+
 def test_the_other_joins(hosts, doors):
     """By the command that its own refusal prints; from then on both publish, each post once."""
     first, other = hosts
@@ -97,17 +114,7 @@ def test_the_other_joins(hosts, doors):
     other.machine.run(*command.split())
     other.hold_timers()
 
-    posts(first, doors[0], 30)
-    doors[0].delay = doors[1].delay = 0.05
-    for host in (first, other):
-        host.configure(ACTORS="2")
-        host.start("social-media", wait=False)
-    for host in (first, other):
-        host.wait_idle()
-    assert all(door.log for door in doors), "one of them did it all"
-    judge(first)
-    for host in (first, other):
-        host.configure()
+    both_publish(first, other, doors)
 
 
 def test_the_network_between_them_breaks(hosts, doors):
@@ -159,3 +166,32 @@ def test_the_power_of_the_database_is_cut(hosts, doors):
     posts(first, doors[0], 2)
     other.start("social-media")
     judge(first)
+
+
+def version(host) -> str:
+    return host.automapost("--version").stdout.split()[1]
+
+
+def test_rolling_upgrade_and_back(hosts, doors, package, next_package):
+    """Package by package, the migration in between, work all the while; then an operator changes their
+    mind: this release works with the next one's schema, and says that it is the older one."""
+    first, other = hosts
+    first.install(next_package)
+    first.hold_timers()
+    assert (version(first), version(other)) == ("0.2.0", "0.1.0")
+    both_publish(first, other, doors)
+    first.migrate()
+    both_publish(first, other, doors)
+    other.install(next_package)
+    other.hold_timers()
+    assert version(other) == "0.2.0"
+    both_publish(first, other, doors)
+
+    for host in (first, other):
+        host.machine.run("apt-get", "install", "-y", "--allow-downgrades",
+                         f"/mnt/{package.parent.name}/{package.name}")
+        host.hold_timers()
+        assert version(host) == "0.1.0"
+        both_publish(first, other, doors)
+    said = first.automapost("status", check=False)
+    assert "this version was made for" in said.stdout, said.stdout
