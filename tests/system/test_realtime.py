@@ -4,6 +4,8 @@ process, it is there again and every post is there once."""
 
 import pytest
 
+from harness.process import HarnessError
+
 from . import site as s
 
 UNIT = "automapost-realtime.service"
@@ -33,8 +35,14 @@ def main_pid(site) -> int:
 
 
 def at_work_again(site, before: int) -> None:
-    site.machine.wait_until(lambda: main_pid(site) not in (0, before) and site.machine.show(
-        UNIT, "ActiveState")["ActiveState"] == "active", 60, f"it is there again: {site.machine.messages(f'--unit={UNIT}', '-n30')}")
+    def there():
+        unit = site.machine.show(UNIT, "MainPID", "ActiveState")
+        return int(unit["MainPID"]) not in (0, before) and unit["ActiveState"] == "active"
+
+    try:
+        site.machine.wait_until(there, 60)
+    except HarnessError:
+        raise AssertionError("\n".join(site.machine.messages(f"--unit={UNIT}", "-n30"))) from None
 
 
 def judge(site) -> None:
