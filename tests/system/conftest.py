@@ -3,6 +3,7 @@
 goes from bare to purged (test_life.py); on the other the services are at work, and tests break
 things (timers held: a test starts what it wants to see)."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -90,10 +91,10 @@ def webhooks(site):
     site.posts.clear()
 
 
-@pytest.fixture
-def timers(site):
+@contextlib.contextmanager
+def waiting_timers(site):
     """All timers run, and wait for half a year: no tick comes between what a test does and what it
-    asks. Every service has run once, as root may call it for."""
+    asks. Every service has run once; root may type the command too."""
     far = (s.w.utc_now() + s.w.timedelta(days=180)).strftime("*-%m-%d")
     for name in s.TIMERS:
         site.machine.write(f"/run/systemd/system/{name}.timer.d/95-test.conf",
@@ -109,3 +110,15 @@ def timers(site):
     site.hold_timers()
     site.machine.run("sh", "-c", "rm /run/systemd/system/automapost-*.timer.d/95-test.conf"
                      " && systemctl daemon-reload")
+
+
+@pytest.fixture
+def timers(site):
+    with waiting_timers(site):
+        yield
+
+
+@pytest.fixture(scope="module")
+def timers_of_a_module(site):
+    with waiting_timers(site):
+        yield
