@@ -4,8 +4,10 @@ goes from bare to purged (test_life.py); on the other the services are at work, 
 things (timers held: a test starts what it wants to see)."""
 
 import contextlib
+import fcntl
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,15 +35,32 @@ def folder() -> Path:
     return Path(os.environ.get("BUILD_ROOT", m.TOP / "build")).resolve() / "system"
 
 
+def built_once(folder: Path, run: str, build: Callable[[], Path]) -> Path:
+    """Of the processes of one run the first builds; the others wait for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "run", "a+", encoding="utf-8") as known:
+        fcntl.flock(known, fcntl.LOCK_EX)
+        known.seek(0)
+        lines = known.read().splitlines()
+        if lines[:1] != [run]:
+            lines = [run, str(build())]
+            known.truncate(0)
+            known.write("\n".join(lines))
+    return Path(lines[1])
+
+
 @pytest.fixture(scope="session")
-def package(folder) -> Path:
+def package(folder, testrun_uid) -> Path:
     """Built now; PACKAGE names one that is there already, to try the same one again."""
-    return Path(os.environ["PACKAGE"]) if "PACKAGE" in os.environ else s.build_package(folder)
+    if "PACKAGE" in os.environ:
+        return Path(os.environ["PACKAGE"])
+    return built_once(folder, testrun_uid, lambda: s.build_package(folder))
 
 
 @pytest.fixture(scope="session")
-def next_package(folder) -> Path:
-    return s.build_next_package(folder / "next")
+def next_package(folder, testrun_uid) -> Path:
+    return built_once(folder / "next", testrun_uid,
+                      lambda: s.build_next_package(folder / "next" / "release"))
 
 
 @pytest.fixture(scope="session")
