@@ -17,8 +17,8 @@ END
 $$;
 
 -- Due jobs of p_types under leases, at most p_n, each with its input: claim and load in one
--- transaction. mode: run, or reconcile (the outcome of an earlier send is unknown; input has the
--- request).
+-- transaction. mode: run; http (the application is called: input says where, and has the payload); or
+-- reconcile (the outcome of an earlier send is unknown; input has the request).
 CREATE OR REPLACE FUNCTION automapost.claim_jobs(p_worker text, p_batch text, p_types text[], p_n bigint)
 RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt bigint,
                timeout_ms bigint, mode text, input jsonb)
@@ -26,7 +26,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
-    claimed uuid[] := automapost.take_jobs(p_worker, p_batch, p_types, p_n, 'builtin');
+    claimed uuid[] := automapost.take_jobs(p_worker, p_batch, automapost.asked_types(p_types), p_n,
+                                           'builtin');
     loaded text[] := ARRAY(SELECT y.name FROM unnest(p_types) y (name)
                            WHERE to_regprocedure(automapost.load_function(y.name) || '(uuid[])') IS NOT NULL);
     kind text;
@@ -39,7 +40,10 @@ BEGIN
     -- The input of a type without a function of its own is its payload.
     RETURN QUERY
         SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text, q.attempts::bigint,
-            d.timeout_ms::bigint, 'run', COALESCE(q.payload, '{}')
+            d.timeout_ms::bigint, CASE d.handler WHEN 'http' THEN 'http' ELSE 'run' END,
+            CASE d.handler WHEN 'http' THEN jsonb_build_object('url', d.http_url,
+                'credential', d.http_credential, 'headers', d.http_headers, 'payload', q.payload)
+            ELSE COALESCE(q.payload, '{}') END
         FROM automapost.job_queue q
         JOIN automapost.job_definitions d ON d.name = q.job_type
         WHERE q.id = ANY (claimed) AND q.job_type <> ALL (loaded);
@@ -191,7 +195,8 @@ BEGIN
                     SELECT count(*) FROM automapost.job_queue r
                     WHERE r.status = 'running' AND r.job_type = d.name) END AS room
             FROM automapost.job_definitions d
-            WHERE d.kind = 'type' AND d.handler = p_handler AND d.name = ANY (p_types)
+            WHERE d.kind = 'type' AND d.name = ANY (p_types)
+                AND (d.handler = p_handler OR p_handler = 'builtin' AND d.handler = 'http')
                 AND automapost.is_runnable(d)
         ), level AS (
             SELECT k.name, (SELECT max(q.priority) FROM automapost.job_queue q

@@ -25,7 +25,8 @@ BEGIN
         RETURN jsonb_build_object('paused', true);
     END IF;
     types := ARRAY(SELECT d.name FROM automapost.job_definitions d
-                   WHERE d.name = ANY (p_types) AND automapost.is_runnable(d));
+                   WHERE d.name = ANY (automapost.asked_types(p_types))
+                        AND automapost.is_runnable(d));
     WITH RECURSIVE level AS (
         SELECT y.name, (SELECT max(q.priority) FROM automapost.job_queue q
                         WHERE q.status = 'pending' AND q.job_type = y.name) AS priority

@@ -5,6 +5,7 @@
 --     retry      certainly not received: again after a backoff
 --     limited    the platform says when: again then, no attempt used
 --     wait-token the account's token must be refreshed first
+--     snooze     not yet: again at retry_at, no attempt used
 --     failed     refused for good
 --     config     an operator must act: again after a backoff, no attempt used
 --     unknown    it may have happened: reconcile, not before any send can have ended
@@ -187,7 +188,7 @@ BEGIN
                    ELSE 'unclear' END;
     END IF;
     execution_status := CASE WHEN item.outcome = 'timeout' THEN 'timeout'
-        WHEN outcome = 'done' THEN 'completed'
+        WHEN outcome IN ('done', 'snooze') THEN 'completed'
         WHEN outcome = 'unsent' THEN 'cancelled' ELSE 'failed' END;
 
     IF outcome <> 'put-back' THEN
@@ -307,6 +308,8 @@ BEGIN
         END IF;
         UPDATE automapost.job_queue q SET first_limited_at = COALESCE(q.first_limited_at, t)
         WHERE q.id = job.id;
+    WHEN 'snooze' THEN
+        due := item.retry_at;
     WHEN 'config' THEN
         due := GREATEST(item.retry_at, t + automapost.backoff(5));
     ELSE -- retry, timeout

@@ -45,7 +45,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
                     SELECT y.name, (SELECT max(q.priority) FROM automapost.job_queue q
                                     WHERE q.status = 'pending' AND q.job_type = y.name) AS priority
                     FROM automapost.job_definitions y
-                    WHERE y.name = ANY (p_types) AND automapost.is_runnable(y)
+                    WHERE (y.name = ANY (p_types) OR y.handler = 'http' AND 'http' = ANY (p_types))
+                        AND automapost.is_runnable(y)
                     UNION ALL
                     SELECT l.name, (SELECT max(q.priority) FROM automapost.job_queue q
                                     WHERE q.status = 'pending' AND q.job_type = l.name

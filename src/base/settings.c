@@ -517,11 +517,10 @@ static int refuse(const Setting *setting, const char *value, Error *ret_error) {
 
 /* Where systemd has put it: by its own name, or as one of a folder (LoadCredential=automapost:…).
  */
-static char *credential_path(const Setting *setting) {
+static char *credential_path(const char *name) {
         const char *directory = getenv("CREDENTIALS_DIRECTORY");
-        _cleanup_free_ char *alone = strjoinf("%s/%s", directory, setting->credential),
-                            *of_folder =
-                                    strjoinf("%s/automapost_%s", directory, setting->credential);
+        _cleanup_free_ char *alone = strjoinf("%s/%s", directory, name),
+                            *of_folder = strjoinf("%s/automapost_%s", directory, name);
 
         if (!alone || !of_folder)
                 return NULL;
@@ -529,22 +528,17 @@ static char *credential_path(const Setting *setting) {
                                                                        : TAKE_PTR(of_folder);
 }
 
-static bool has_credentials(const Setting *setting) {
-        return setting->credential && !isempty(getenv("CREDENTIALS_DIRECTORY"));
-}
-
-/* 1 and the content, without the line end that editors add; 0 if there is no such file. */
-static int read_credential(const Setting *setting, char **ret, Error *ret_error) {
+int credential_read(const char *name, char **ret, Error *ret_error) {
         _cleanup_(erase_and_freep) char *content = NULL;
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;
         size_t n = 0;
         ssize_t k;
 
-        if (!has_credentials(setting))
+        if (isempty(getenv("CREDENTIALS_DIRECTORY")))
                 return 0;
 
-        path = credential_path(setting);
+        path = credential_path(name);
         content = calloc(1, CREDENTIAL_SIZE_MAX + 1);
         if (!path || !content)
                 return error_oom(ret_error);
@@ -602,7 +596,7 @@ static int load_one(const Setting *setting, Settings *s, Error *ret_error) {
         const char *value;
         int r;
 
-        r = read_credential(setting, &credential, ret_error);
+        r = setting->credential ? credential_read(setting->credential, &credential, ret_error) : 0;
         if (r < 0)
                 return r;
 
@@ -755,8 +749,8 @@ int setting_describe(const Setting *setting, const Settings *s, char **ret,
         r = read_state_directory(setting, &state);
         if (r < 0)
                 return r;
-        if (has_credentials(setting)) {
-                path = credential_path(setting);
+        if (setting->credential && !isempty(getenv("CREDENTIALS_DIRECTORY"))) {
+                path = credential_path(setting->credential);
                 if (!path)
                         return -ENOMEM;
         }

@@ -76,6 +76,11 @@ int settings_load(Settings *ret, Error *ret_error);
 int settings_load_usable(Settings *ret, Error *ret_error);
 void settings_done(Settings *s);
 
+/* What systemd has put into $CREDENTIALS_DIRECTORY as NAME, or as automapost_NAME of a folder,
+ * without the line end that editors add. 1; 0 where there is none; ERROR_CONFIG where it cannot be
+ * read, or is no text. The caller erases it. */
+int credential_read(const char *name, char **ret, Error *ret_error);
+
 typedef enum SettingOrigin {
         ORIGIN_DEFAULT,
         ORIGIN_ENVIRONMENT,

@@ -62,6 +62,8 @@ int webhook_sign(const char *secrets, const char *id, int64_t timestamp, const c
 int signed_post(Http *h, const SignedPost *post, HttpResponse *ret, Error *ret_error) {
         int64_t at = (int64_t) (now(CLOCK_REALTIME) / USEC_PER_SEC);
         _cleanup_free_ char *signature = NULL, *id = NULL, *timestamp = NULL, *signed_by = NULL;
+        _cleanup_free_ const char **headers = NULL;
+        size_t n = 0, n_further = 0;
         bool is_signed = !post->unsigned_allowed || !isempty(post->secrets);
         int r;
 
@@ -78,21 +80,24 @@ int signed_post(Http *h, const SignedPost *post, HttpResponse *ret, Error *ret_e
         id = strjoinf("webhook-id: %s", post->id);
         timestamp = strjoinf("webhook-timestamp: %lld", (long long) at);
         signed_by = is_signed ? strjoinf("webhook-signature: %s", signature) : NULL;
-        if (!id || !timestamp || (is_signed && !signed_by))
+        while (post->headers && post->headers[n_further])
+                n_further++;
+        headers = calloc(n_further + 5, sizeof(char *));
+        if (!id || !timestamp || (is_signed && !signed_by) || !headers)
                 return error_oom(ret_error);
+        headers[n++] = "Content-Type: application/json";
+        headers[n++] = id;
+        headers[n++] = timestamp;
+        if (signed_by)
+                headers[n++] = signed_by;
+        for (size_t i = 0; i < n_further; i++)
+                headers[n++] = post->headers[i];
 
         return http_perform(h,
                             &(const HttpRequest){
                                     .method = "POST",
                                     .url = post->url,
-                                    .headers =
-                                            (const char *const[]){
-                                                    "Content-Type: application/json",
-                                                    id,
-                                                    timestamp,
-                                                    signed_by, /* the end where it is NULL */
-                                                    NULL,
-                                            },
+                                    .headers = headers,
                                     .body = post->body,
                                     .body_size = strlen(post->body),
                                     .timeout = post->timeout,

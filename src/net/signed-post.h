@@ -18,6 +18,7 @@ typedef struct SignedPost {
         bool unsigned_allowed; /* without a secret it goes out unsigned: for chat systems */
         const char *id;
         const char *body;
+        const char *const *headers; /* further ones, NULL at the end; may be NULL */
         bool member_host; /* of HttpRequest */
         usec_t timeout;
 } SignedPost;

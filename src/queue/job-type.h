@@ -20,6 +20,7 @@ typedef enum OutcomeKind {
         OUTCOME_DONE,       /* result, receipt or tokens say what came of it */
         OUTCOME_ERROR,      /* error.class decides */
         OUTCOME_WAIT_TOKEN, /* the account's token must be refreshed first */
+        OUTCOME_SNOOZE,     /* not yet: again at again_at, no attempt used */
         OUTCOME_ABSENT,     /* reconciling: it is not there */
         OUTCOME_UNCLEAR,    /* reconciling: could not be told; error says why */
         OUTCOME_HELD,       /* cannot be told for good: a person must look; error says why */
@@ -34,6 +35,7 @@ typedef struct Outcome {
         JsonObject
                 *receipt;   /* proof that the world took it: recorded whatever happens to the job */
         JsonObject *tokens; /* for the application's table alone */
+        usec_t again_at;    /* with OUTCOME_SNOOZE; CLOCK_REALTIME */
         const char *limit_scope; /* with ERROR_RATE_LIMITED: "account" or "provider" */
 } Outcome;
 void outcome_done(Outcome *o);

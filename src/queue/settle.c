@@ -37,9 +37,10 @@ static const char *outcome_of_error(const Task *t) {
 
 const char *settle_outcome(const Task *t) {
         static const char *const words[_OUTCOME_MAX] = {
-                [OUTCOME_DONE] = "done",     [OUTCOME_WAIT_TOKEN] = "wait-token",
-                [OUTCOME_ABSENT] = "absent", [OUTCOME_UNCLEAR] = "unclear",
-                [OUTCOME_HELD] = "held",     [OUTCOME_PUT_BACK] = "put-back",
+                [OUTCOME_DONE] = "done",         [OUTCOME_WAIT_TOKEN] = "wait-token",
+                [OUTCOME_SNOOZE] = "snooze",     [OUTCOME_ABSENT] = "absent",
+                [OUTCOME_UNCLEAR] = "unclear",   [OUTCOME_HELD] = "held",
+                [OUTCOME_PUT_BACK] = "put-back",
         };
 
         return t->outcome.kind == OUTCOME_ERROR ? outcome_of_error(t) : words[t->outcome.kind];
@@ -88,6 +89,8 @@ JsonObject *settle_item(Task *t, const char *outcome, const Error *error) {
              json_set_string(o, "code", e->code) < 0 ||
              json_set_string(o, "message", message) < 0 ||
              set_time(o, "retry_at", e->retry_at) < 0))
+                return NULL;
+        if (set_time(o, "retry_at", t->outcome.again_at) < 0)
                 return NULL;
         if (t->outcome.limit_scope && json_set_string(o, "limit_scope", t->outcome.limit_scope) < 0)
                 return NULL;

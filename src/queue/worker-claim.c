@@ -102,7 +102,9 @@ void worker_hurry(Worker *w) {
 
 /* One row of claim-jobs becomes a task with an actor. */
 static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) {
-        const JobType *type = worker_type(w, rows_text(rows, i, 3));
+        const char *name = rows_text(rows, i, 3), *mode = rows_text(rows, i, 6);
+        /* Of a type that the application does there is no code but the one that calls it. */
+        const JobType *type = worker_type(w, streq(mode, "http") ? "http" : name);
         const char *input = rows_text(rows, i, 7);
         Task *t;
         int r;
@@ -110,7 +112,7 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
         if (!type)
                 return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "type",
                                   "the database gave a job of type %s that was not asked for",
-                                  rows_text(rows, i, 3));
+                                  name);
         if (w->n_tasks == w->max_tasks) {
                 Task **more = reallocarray(w->tasks, w->max_tasks * 2 + 64, sizeof(Task *));
 
@@ -124,10 +126,10 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
                 return error_oom(ret_error);
         t->job.id = strdup(rows_text(rows, i, 0));
         t->job.execution_id = strdup(rows_text(rows, i, 2));
-        t->job.type = strdup(type->name);
+        t->job.type = strdup(name);
         t->job.lease = rows_int64(rows, i, 1, -1);
         t->job.attempt = rows_int64(rows, i, 4, 0);
-        t->job.reconcile = streq(rows_text(rows, i, 6), "reconcile");
+        t->job.reconcile = streq(mode, "reconcile");
         t->job.started_at = now(CLOCK_REALTIME);
         t->claimed_at = now(CLOCK_BOOTTIME);
         t->job.deadline = t->claimed_at + (usec_t) rows_int64(rows, i, 5, 60000) * USEC_PER_MSEC;

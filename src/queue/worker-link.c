@@ -185,7 +185,9 @@ int worker_beat(Worker *w, Error *ret_error) {
         }
         pthread_mutex_unlock(&w->pool.lock);
         w->next_beat = asked + w->engine->beat;
-        sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, 60 * USEC_PER_SEC);
+        /* Of who stays no time is to run out, and systemd's watchdog would wait as long. */
+        if (!w->config->resident)
+                sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, 60 * USEC_PER_SEC);
         return 0;
 }
 

@@ -51,8 +51,9 @@ static void listen_here(Worker *w) {
 
 static bool is_ours(const Worker *w, const char *type) {
         for (size_t i = 0; i < w->config->n_types; i++)
-                if (streq_ptr(w->config->types[i]->name, type))
-                        return true;
+                if (streq_ptr(w->config->types[i]->name, type) ||
+                    (type && streq(w->config->types[i]->name, "http")))
+                        return true; /* any name may be one that the application does */
         return false;
 }
 

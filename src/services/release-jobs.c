@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "base/env-file.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/text.h"
@@ -22,7 +23,7 @@ static char *reason(void) {
         return strjoinf("%s%s%s", result ?: "unknown", isempty(status) ? "" : " ", status ?: "");
 }
 
-static int release(const char *invocation, Error *ret_error) {
+static int release(const char *invocation, const char *file, Error *ret_error) {
         _cleanup_(settings_done) Settings settings = {};
         _cleanup_(db_freep) Db *db = NULL;
         _cleanup_free_ char *why = reason(), *n = NULL;
@@ -30,7 +31,9 @@ static int release(const char *invocation, Error *ret_error) {
 
         if (!why)
                 return error_oom(ret_error);
-        r = settings_load(&settings, ret_error);
+        r = file ? env_file_load(file, true, ret_error) : 0;
+        if (r >= 0)
+                r = settings_load(&settings, ret_error);
         if (r < 0)
                 return r;
         r = db_connect(settings.database_url, "automapost-release", TIMEOUT, &db, ret_error);
@@ -48,7 +51,9 @@ static int release(const char *invocation, Error *ret_error) {
 
 int main(int argc, char *argv[]) {
         _cleanup_(error_done) Error error = ERROR_NULL;
-        const char *invocation = argc == 2 ? argv[1] : getenv("INVOCATION_ID");
+        const char *file =
+                argc == 2 && strncmp(argv[1], "--settings=", 11) == 0 ? argv[1] + 11 : NULL;
+        const char *invocation = argc == 2 && !file ? argv[1] : getenv("INVOCATION_ID");
         int r;
 
         log_open();
@@ -57,7 +62,7 @@ int main(int argc, char *argv[]) {
                                "automapost-release-jobs INVOCATION-ID: which process died?\n");
                 return EX_USAGE;
         }
-        r = release(invocation, &error);
+        r = release(invocation, file, &error);
         if (r >= 0)
                 return EX_OK;
         log_full(LOG_WARNING, NULL, &error,

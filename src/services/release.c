@@ -47,15 +47,17 @@ static int become_service_user(void) {
 
 int main(int argc, char *argv[]) {
         const char *result = getenv("SERVICE_RESULT");
+        char *settings = argc == 2 && strncmp(argv[1], "--settings=", 11) == 0 ? argv[1] : NULL;
 
         if (argc > 1 && strcmp(argv[1], "--version") == 0) {
                 printf("automapost-release %s\n", PROJECT_VERSION);
                 return 0;
         }
-        if (argc > 1) {
-                printf("automapost-release\n\n"
+        if (argc > 1 && !settings) {
+                printf("automapost-release [--settings=FILE]\n\n"
                        "Run by systemd when a service has ended (ExecStopPost=): where it died, its\n"
-                       "jobs are put back at once instead of after the lapse.\n");
+                       "jobs are put back at once instead of after the lapse. Settings come from the\n"
+                       "environment, and from FILE, which counts more.\n");
                 return strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? 0 : 64;
         }
         if (result && strcmp(result, "success") == 0)
@@ -64,7 +66,8 @@ int main(int argc, char *argv[]) {
                 perror("automapost-release: cannot become " SERVICE_USER);
                 return 71; /* EX_OSERR */
         }
-        execl(LIBEXECDIR "/automapost-release-jobs", "automapost-release-jobs", (char *) NULL);
+        execl(LIBEXECDIR "/automapost-release-jobs", "automapost-release-jobs", settings,
+              (char *) NULL);
         perror("automapost-release: " LIBEXECDIR "/automapost-release-jobs");
         return 70;
 }

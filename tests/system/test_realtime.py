@@ -84,6 +84,9 @@ def test_it_comes_back(site, webhooks, resident, signal):
     at_work_again(site, before)
     hang.release()
     judge(site)
+    reason = {"KILL": "signal KILL", "SEGV": "signal SEGV", "STOP": "watchdog"}[signal]
+    assert any(m.startswith(f"The service ended by {reason}") and m.endswith("put back its 1 jobs")
+               for m in site.machine.messages(f"--unit={UNIT}")), site.unit_journal("realtime")[-20:]
     if signal == "STOP":
         assert any("Watchdog timeout" in m for m in site.machine.messages(f"--unit={UNIT}"))
         site.machine.run("rm", "-r", f"/run/systemd/system/{UNIT}.d")
