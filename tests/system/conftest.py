@@ -102,6 +102,16 @@ def site(make_site, package) -> s.Site:
 
 
 @pytest.fixture
+def quick(site):
+    """Delays of the engine at a fifth."""
+    shipped = site.rows("SELECT to_jsonb(e) FROM automapost.engine e")[0][0]
+    site.scale(5)
+    yield
+    site.rows("UPDATE automapost.engine SET " + ", ".join(
+        f"{name} = '{shipped[name]}'" for name in s.w.SCALED))
+
+
+@pytest.fixture
 def webhooks(site):
     """A receiver of webhooks inside."""
     with site.receiver_inside(s.w.WebhookReceiver) as fake:

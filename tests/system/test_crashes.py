@@ -11,15 +11,7 @@ from . import site as s
 
 UNIT = "automapost-social-media.service"
 
-
-@pytest.fixture(autouse=True)
-def quick(site):
-    """Delays of the engine at a fifth."""
-    shipped = site.rows("SELECT to_jsonb(e) FROM automapost.engine e")[0][0]
-    site.scale(5)
-    yield
-    site.rows("UPDATE automapost.engine SET " + ", ".join(
-        f"{name} = '{shipped[name]}'" for name in s.w.SCALED))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

@@ -68,14 +68,13 @@ def test_in_its_second(site, webhooks, resident):
 
 
 @pytest.mark.parametrize("signal", ["KILL", "SEGV", "STOP"])
-def test_it_comes_back(site, webhooks, resident, signal):
+def test_it_comes_back(site, quick, webhooks, resident, signal):
     """Ended by a signal, or stopped until systemd's watchdog ends it, with a post in its hands."""
     if signal == "STOP":
         site.machine.write(f"/run/systemd/system/{UNIT}.d/90-test.conf",
                            "[Service]\nWatchdogSec=5\n")
         site.machine.run("systemctl", "daemon-reload")
         site.machine.run("systemctl", "restart", UNIT)
-    site.scale(5)
     hang = webhooks.fake.fault(lambda e: e.method == "POST", "hang-after")
     site.post(webhooks.account(site))
     assert hang.reached.wait(30), site.unit_journal("realtime")
