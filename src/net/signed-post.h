@@ -19,7 +19,7 @@ typedef struct SignedPost {
         const char *id;
         const char *body;
         const char *const *headers; /* further ones, NULL at the end; may be NULL */
-        bool member_host; /* of HttpRequest */
+        bool member_host;           /* of HttpRequest */
         usec_t timeout;
 } SignedPost;
 
