@@ -152,6 +152,14 @@ RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.format('automapost.%I', 'load_' || pg_catalog.replace(p_type, '-', '_'));
 
+-- Does a service of ours do jobs of this type: by calling the application, or with code of its own?
+-- Those that load nothing are named.
+CREATE OR REPLACE FUNCTION automapost.is_done_here(p_type text, p_handler text)
+RETURNS boolean
+LANGUAGE sql STABLE
+RETURN p_handler = 'http' OR p_handler = 'builtin' AND (p_type IN ('noop', 'sleep')
+    OR pg_catalog.to_regproc(automapost.load_function(p_type)) IS NOT NULL);
+
 -- The inputs of claimed jobs of one type. What ends or is put back while loading has no row.
 CREATE OR REPLACE FUNCTION automapost.load_jobs(p_type text, p_jobs uuid[])
 RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt bigint,

@@ -326,11 +326,9 @@ BEGIN
         UNION ALL
         SELECT 'jobs-too-old', o.since, NULL, NULL, automapost.counted(o.n, 'job') || ' of type '
                 || o.job_type || ' due for longer than ' || automapost.span(5 * e.pace),
-            CASE WHEN o.handler <> 'builtin' OR to_regproc(
-                    'automapost.load_' || replace(o.job_type, '-', '_')) IS NULL
+            CASE WHEN NOT automapost.is_done_here(o.job_type, o.handler)
                 THEN ARRAY['automapost', 'why', o.job_id::text] END,
-            CASE WHEN o.handler <> 'builtin' OR to_regproc(
-                    'automapost.load_' || replace(o.job_type, '-', '_')) IS NULL THEN NULL
+            CASE WHEN NOT automapost.is_done_here(o.job_type, o.handler) THEN NULL
                 WHEN o.job_type = 'refresh-token' THEN 'social-media' ELSE 'queue' END,
             jsonb_build_object('type', o.job_type)
         FROM other o

@@ -186,7 +186,7 @@ BEGIN
                 'it.' END;
         facts := facts || jsonb_build_object('type', q.job_type);
     ELSIF NOT automapost.is_runnable(y)
-        OR y.handler = 'builtin' AND NOT automapost.is_runnable(s) THEN
+        OR y.handler <> 'external' AND NOT automapost.is_runnable(s) THEN
         IF automapost.is_runnable(y) THEN
             y := s;
         END IF;
@@ -320,15 +320,13 @@ BEGIN
                                                  'until', k.last_begun + e.pace);
             RETURN;
         END IF;
-        IF y.handler <> 'builtin' THEN
-            reason := 'handler-' || y.handler;
+        IF y.handler = 'external' THEN
+            reason := 'handler-external';
             template := ' is due since {@due_at} and waits for the application: the type {type} '
-                'is done by its own '
-                || CASE y.handler WHEN 'http' THEN 'server' ELSE 'workers' END || ', and none has '
-                    'taken it.';
+                'is done by its own workers, and none has taken it.';
             facts := facts || jsonb_build_object('type', q.job_type);
             RETURN;
-        ELSIF to_regproc('automapost.load_' || replace(q.job_type, '-', '_')) IS NULL THEN
+        ELSIF NOT automapost.is_done_here(q.job_type, y.handler) THEN
             reason := 'type-unknown';
             template := ' is due since {@due_at}, and no service knows the type {type}: it waits '
                 'for a version that does.';

@@ -2,7 +2,7 @@
 -- Types that the application does when it is called: what a definition must have, who claims their jobs
 -- and what they are given. (Each refusal of a definition: tests/integration/test_http_handler.py.)
 BEGIN;
-SELECT plan(15);
+SELECT plan(18);
 SELECT t.worker('w1');
 
 CREATE FUNCTION pg_temp.define(name text, url text DEFAULT 'http://127.0.0.1:3000/jobs')
@@ -34,6 +34,11 @@ SELECT is(automapost.tick('queue', '{plain,http}') -> 'work', 'true', 'but for w
 SELECT is((automapost.look('queue', '{plain,http}') ->> 'due')::bigint, 1::bigint,
     'also for a worker that stays');
 SELECT is(cardinality(t.claim('w1', '{plain,http}')), 1, 'who claims it');
+SELECT is(automapost.is_done_here('report', 'http'), true, 'a service of ours does it');
+SELECT is(ARRAY(SELECT automapost.is_done_here(n, 'builtin')
+                FROM unnest('{noop,social-media-post,from-tomorrow}'::text[]) n),
+    '{true,true,false}', 'as those that have code here');
+SELECT is(automapost.is_done_here('noop', 'external'), false, 'not what the application''s workers do');
 SELECT is((SELECT (mode, input) FROM t.claims WHERE mode = 'http')::text,
     ('http'::text, '{"url": "http://127.0.0.1:3000/jobs", "credential": "jobs-secret",
       "headers": {"X-Tenant": "eu"}, "payload": {"month": 11}}'::jsonb)::text,
