@@ -157,7 +157,7 @@ def test_a_refusal(world, application, status, headers, expected):
 
 def test_the_same_id_over_attempts(world, application):
     """Not reached, no answer, a failure of its own: called again, and the last one counts."""
-    world.scale(100)
+    world.scale(20)
     define(world, application, max_retries=3)
     application.fault("POST *", "process-then-close")
     application.fault("POST *", "close")

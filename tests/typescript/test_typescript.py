@@ -36,7 +36,7 @@ def test_jobs(world, node):
 
 def test_worker(world, node):
     """The ticks of a service, which give up who has lapsed, come when the test asks for one."""
-    world.scale(20)
+    world.scale(5)
     define(world, "outside", handler="external", concurrency_limit=None)
 
     class Ticks(http.server.BaseHTTPRequestHandler):

@@ -87,16 +87,17 @@ test('stopped, it ends what it has and takes nothing more', async () => {
 });
 
 test('a limit holds over two workers', async () => {
-    await jobs.enqueueMany(Array.from({ length: 8 }, (_, n) =>
+    const many = await jobs.enqueueMany(Array.from({ length: 8 }, (_, n) =>
         ({ type: 'outside' as const, payload: { n }, limitKey: 'one' })));
-    let now = 0, most = 0, done = 0;
+    let now = 0, most = 0;
     const handler: Handler = async () => {
         most = Math.max(most, ++now);
         await new Promise((go) => setTimeout(go, 30));
         now--;
-        done++;
     };
-    await withWorker(handler, () => withWorker(handler, () => until(async () => done === 8)));
+    await withWorker(handler, () => withWorker(handler, () => until(async () =>
+        (await Promise.all(many.map(async ({ id }) => (await row(id)).status)))
+            .every((status) => status === 'completed'))));
     assert.equal(most, 2);      // key_limit of the definition
 });
 
