@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The package of this tree on booted machines."""
+"""The files of packaging/typescript as an application has them."""
