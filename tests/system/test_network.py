@@ -157,3 +157,22 @@ def test_cleanup_needs_no_network(site):
     finally:
         machine.run("rm", "-r", folder)
         machine.run("systemctl", "daemon-reload")
+
+
+def test_the_application_is_called(site, webhooks):
+    """A type with handler http: by the hardened unit, signed with a credential that is root's."""
+    site.machine.write("/etc/automapost-jobs/credentials/jobs-secret", DEFAULT_SECRET + "\n",
+                       mode=0o600)
+    webhooks.fake.register("/jobs", DEFAULT_SECRET)
+    site.as_owner("INSERT INTO automapost.job_definitions (name, handler, http_url, http_credential)"
+                  f" VALUES ('report', 'http', '{webhooks.fake.url}/jobs', 'jobs-secret')")
+    job = site.value("SELECT id FROM automapost.enqueue('report', '{\"month\": 11}')")
+    site.start("queue")
+    assert site.value("SELECT status FROM automapost.job_queue WHERE id = %s", (job,)) \
+        == "completed", site.unit_journal("queue")[-5:]
+    called, = webhooks.fake.deliveries
+    assert (called.id, called.payload["data"]["payload"]) == (job, {"month": 11})
+    webhooks.fake.deliveries.clear()
+    site.as_owner("DELETE FROM automapost.job_queue WHERE job_type = 'report';"
+                  "DELETE FROM automapost.job_definitions WHERE name = 'report'")
+    site.machine.run("rm", "/etc/automapost-jobs/credentials/jobs-secret")

@@ -34,6 +34,26 @@ def test_jobs(world, node):
     node("jobs.test.js", USER_ID=user, FAILED_POST_ID=failed, CODES=" ".join(codes))
 
 
+@pytest.mark.parametrize("name", ["drizzle.ts", "schema.prisma"])
+def test_the_schema_for_an_orm(world, name):
+    """What is in the tree is what the generator makes of the database as it is migrated."""
+    folder = w.TOP / "packaging" / "typescript"
+    made = subprocess.run([folder / "generate", name], stdout=subprocess.PIPE, text=True, check=True,
+                          env={"DATABASE_URL": world.cluster.url(world.dbname)}).stdout
+    assert made == (folder / name).read_text(encoding="utf-8")
+
+
+def test_orms(world, node):
+    define(world, "report", handler="external")
+    user = app.member(world.db)
+    account = app.account(world.db, user, "google", "remote", "token")
+    failed = app.post(world.db, user, "for a platform without code", w.utc_now(), [], [account])
+    world.run()
+    done = world.value("""SELECT id FROM automapost.enqueue('sleep', '{"ms": 1}')""")
+    world.run("queue")
+    node("orm.test.js", DONE_JOB_ID=done, FAILED_POST_ID=failed)
+
+
 def test_worker(world, node):
     """The ticks of a service, which give up who has lapsed, come when the test asks for one."""
     world.scale(5)
