@@ -65,14 +65,18 @@ export function startWorker(
     const running = new Map<string, { abort: AbortController; done: Promise<void> }>();
     let stopping = false;
     let wake = () => {};
+    // Asked again with the same one after an answer that was lost, claim() gives the same jobs.
+    let batch = randomUUID();
+    let known = false; // to the database, since the first claim
 
     async function claim(): Promise<boolean> {
-        // Asked again with the same batch after a lost answer, it would be the same jobs.
         const rows = await query<Row>(
             `SELECT id, lease::text AS lease, job_type, attempt::text AS attempt,
                  timeout_ms::text AS timeout_ms, payload::text AS payload
              FROM automapost.claim($1::text[], $2::text, $3::text, $4::bigint)`,
-            [types, name, randomUUID(), concurrency - running.size]);
+            [types, name, batch, concurrency - running.size]);
+        batch = randomUUID();
+        known = true;
         for (const row of rows) {
             const abort = new AbortController();
             const done = work(row, abort).catch(onError).finally(() => {
@@ -86,23 +90,25 @@ export function startWorker(
 
     async function work(row: Row, abort: AbortController): Promise<void> {
         const timer = setTimeout(() => abort.abort(new Error('past its timeout')), Number(row.timeout_ms));
+        let result: unknown;
         try {
-            const result = await handlers[row.job_type]!({
+            result = await handlers[row.job_type]!({
                 id: row.id, type: row.job_type, attempt: Number(row.attempt),
                 payload: JSON.parse(row.payload), signal: abort.signal,
             });
-            await settle(row, 'SELECT FROM automapost.complete($1::text, $2::bigint, $3::text::jsonb)',
-                [result === undefined ? null : JSON.stringify(result)]);
         } catch (error) {
             const known = error instanceof JobError;
-            await settle(row, `SELECT FROM automapost.fail($1::text, $2::bigint, $3::text, $4::text,
-                                   $5::timestamptz)`,
+            return settle(row, `SELECT FROM automapost.fail($1::text, $2::bigint, $3::text, $4::text,
+                                    $5::timestamptz)`,
                 [known ? error.errorClass : 'transient',
                     error instanceof Error ? error.message : String(error),
                     (known && error.retryAt?.toISOString()) || null]);
         } finally {
             clearTimeout(timer);
         }
+        // Where this fails the job did not: beats name it no more, so it is put back, and done again.
+        return settle(row, 'SELECT FROM automapost.complete($1::text, $2::bigint, $3::text::jsonb)',
+            [result === undefined ? null : JSON.stringify(result)]);
     }
 
     async function settle(row: Row, sql: string, parameters: unknown[]): Promise<void> {
@@ -138,8 +144,7 @@ export function startWorker(
         }
     }
 
-    // Before the first claim nobody knows this worker, and there is nothing to give a sign for.
-    const beats = setInterval(() => running.size > 0 && beat().catch(onError), beatMs);
+    const beats = setInterval(() => known && beat().catch(onError), beatMs);
     const ended = loop();
     return async () => {
         stopping = true;

@@ -19,7 +19,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
     UNION ALL
     SELECT format('%s due jobs of type %s', count(*), q.job_type)
     FROM automapost.job_queue q
-    WHERE q.status = 'pending' AND q.scheduled_for <= statement_timestamp() AND q.job_type = ANY (automapost.asked_types(p_types))
+    WHERE q.status = 'pending' AND q.scheduled_for <= statement_timestamp()
+        AND q.job_type = ANY (automapost.asked_types(p_types))
     GROUP BY q.job_type
     UNION ALL
     SELECT format('%s on %s has had no beat since %s, with %s jobs', w.service, w.host, w.last_beat,

@@ -15,11 +15,7 @@ DATABASE_HOST, OTHER_HOST = "10.99.0.1", "10.99.0.2"
 
 
 class Other(s.Site):
-    """The second host: posts and questions are the first one's."""
-
-    def __init__(self, first: s.Site, machine: m.Machine):
-        super().__init__(machine)
-        self.first = first
+    """The second host, whose database is the first one's."""
 
     def configure(self, **settings: str) -> None:
         super().configure(**{"DATABASE_URL":
@@ -31,7 +27,7 @@ def hosts(make_site, package, next_package):
     bind = [package.parent, next_package.parent]
     with m.Switch() as switch:
         first = make_site(switch=switch, address=DATABASE_HOST, bind=bind)
-        other = Other(first, make_site(switch=switch, address=OTHER_HOST, bind=bind).machine)
+        other = Other(make_site(switch=switch, address=OTHER_HOST, bind=bind).machine)
         for host in (first, other):
             host.install(package)
             host.hold_timers()

@@ -23,12 +23,18 @@ def define(world, name, **columns):
         f" VALUES ({', '.join(['%s'] * len(columns))})", tuple(columns.values())).decode())
 
 
-def test_jobs(world, node):
+def report_and_failed_post(world):
+    """A type of the application's own, and a member (returned) with a post (its id) that failed."""
     define(world, "report", handler="external")
     user = app.member(world.db)
     account = app.account(world.db, user, "google", "remote", "token")
     failed = app.post(world.db, user, "for a platform without code", w.utc_now(), [], [account])
     world.run()
+    return user, failed
+
+
+def test_jobs(world, node):
+    user, failed = report_and_failed_post(world)
     codes = re.findall(r'^#define CODE_\w+ "([a-z-]+)"',
                        (w.TOP / "src/base/codes.h").read_text(encoding="utf-8"), re.M)
     node("jobs.test.js", USER_ID=user, FAILED_POST_ID=failed, CODES=" ".join(codes))
@@ -44,11 +50,7 @@ def test_the_schema_for_an_orm(world, name):
 
 
 def test_orms(world, node):
-    define(world, "report", handler="external")
-    user = app.member(world.db)
-    account = app.account(world.db, user, "google", "remote", "token")
-    failed = app.post(world.db, user, "for a platform without code", w.utc_now(), [], [account])
-    world.run()
+    _, failed = report_and_failed_post(world)
     done = world.value("""SELECT id FROM automapost.enqueue('sleep', '{"ms": 1}')""")
     world.run("queue")
     node("orm.test.js", DONE_JOB_ID=done, FAILED_POST_ID=failed)

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import pg from 'pg';
 import { jobQueue, pgQuery } from './jobs';
+import type { Query } from './jobs';
 import { JobError, startWorker } from './worker';
 import type { Handler } from './worker';
 
@@ -71,6 +72,34 @@ test('cancelled while it runs', async () => {
     });
     assert.ok(heard);
 });
+
+// The database does what it is asked, and the answer to the first such statement is lost.
+const losing = (part: string): Query => {
+    let lost = false;
+    return async <Row>(sql: string, parameters: unknown[]) => {
+        if (lost || !sql.includes(part)) return query<Row>(sql, parameters);
+        lost = true;
+        if (part === 'automapost.claim') await query<Row>(sql, parameters);
+        throw new Error('the connection is cut');
+    };
+};
+
+for (const [part, attempts] of [['automapost.claim', 1], ['automapost.complete', 2]] as const)
+    test(`cut off at ${part}, the job is done all the same`, async () => {
+        const { id } = await jobs.enqueue('outside', { n: 1 });
+        const seen: number[] = [];
+        const stop = startWorker(losing(part), { outside: async (job) => { seen.push(job.attempt); } },
+            { pollMs: 50, beatMs: 100, onError: (error) => assert.match(`${error}`, /cut/) });
+        try {
+            await until(async () => {
+                await pool.query('SELECT automapost.wake($1)', [id]).catch(() => {});
+                return (await row(id)).status === 'completed';
+            });
+        } finally {
+            await stop();
+        }
+        assert.deepEqual(seen, attempts === 1 ? [1] : [1, 2]);
+    });
 
 test('stopped, it ends what it has and takes nothing more', async () => {
     const many = await jobs.enqueueMany(Array.from({ length: 6 }, (_, n) =>
