@@ -85,13 +85,30 @@ def descendants(pid: int) -> Iterator[int]:
         yield from descendants(child)
 
 
-def process_state(pid: int) -> Optional[str]:
-    """The state letter of proc(5), or None when there is no such process."""
+def _stat(pid: int) -> Optional[list]:
+    """The fields of proc_pid_stat(5) from the state on; None when there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return stat.rpartition(")")[2].split()[0]
+    return stat.rpartition(")")[2].split()
+
+
+def process_state(pid: int) -> Optional[str]:
+    """The state letter of proc(5), or None when there is no such process."""
+    stat = _stat(pid)
+    return stat[0] if stat else None
+
+
+def is_below(pid: int, ancestor: int) -> bool:
+    """Whether pid is ancestor or was started by it, by way of whomever. Asked upwards, because a
+    list of descendants misses some while processes come and go."""
+    while pid != ancestor:
+        stat = _stat(pid)
+        if stat is None or int(stat[1]) == 0:
+            return False
+        pid = int(stat[1])
+    return True
 
 
 class Child:
