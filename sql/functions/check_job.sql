@@ -103,3 +103,12 @@ RETURN pg_catalog.encode(pg_catalog.set_bit(pg_catalog.set_bit(pg_catalog.overla
     pg_catalog.substr(pg_catalog.int8send(
         (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000)::bigint), 3),
     1, 6), 52, 1), 53, 1), 'hex')::uuid;
+
+-- Ids for the rows of one statement, of which a new one each would cost more: the n-th after p_first
+-- (from 0; they repeat after 2^24), which is a random one like any other. Their last two bytes are the
+-- same, for an execution's lines are told apart by these (line_id).
+CREATE OR REPLACE FUNCTION automapost.id_after(p_first uuid, n bigint)
+RETURNS uuid
+LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.encode(pg_catalog.overlay(pg_catalog.uuid_send(p_first),
+    pg_catalog.substr(pg_catalog.int8send(n), 6), 12, 3), 'hex')::uuid;

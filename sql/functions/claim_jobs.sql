@@ -1,6 +1,6 @@
 -- The worker's row, locked for the rest of the transaction: everything that a worker does, and
 -- everything done to it (rescue, release), goes through this lock first, so that none of them
--- overlap. AM001: this worker has ended (it lapsed and its jobs were put back).
+-- overlap; a settle takes a weaker one, which only what is done to the worker waits for. AM001: this worker has ended (it lapsed and its jobs were put back).
 CREATE OR REPLACE FUNCTION automapost.lock_worker(p_worker text)
 RETURNS automapost.workers
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -26,35 +26,25 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
-    claimed uuid[] := automapost.take_jobs(p_worker, p_batch, automapost.asked_types(p_types), p_n,
-                                           'builtin');
+    claimed automapost.job_queue[];
     loaded text[] := ARRAY(SELECT y.name FROM unnest(p_types) y (name)
                            WHERE to_regprocedure(automapost.load_function(y.name) || '(uuid[])') IS NOT NULL);
     kind text;
     of_kind uuid[];
     one uuid;
 BEGIN
-    IF claimed = '{}' THEN
-        RETURN;
-    END IF;
-    -- The input of a type without a function of its own is its payload.
-    RETURN QUERY
-        SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text, q.attempts::bigint,
-            d.timeout_ms::bigint, CASE d.handler WHEN 'http' THEN 'http' ELSE 'run' END,
-            CASE d.handler WHEN 'http' THEN jsonb_build_object('url', d.http_url,
-                'credential', d.http_credential, 'headers', d.http_headers, 'payload', q.payload)
-            ELSE COALESCE(q.payload, '{}') END
-        FROM automapost.job_queue q
-        JOIN automapost.job_definitions d ON d.name = q.job_type
-        WHERE q.id = ANY (claimed) AND q.job_type <> ALL (loaded);
     IF loaded = '{}' THEN
+        RETURN QUERY SELECT * FROM automapost.payloads(automapost.lease_jobs(p_worker, p_batch,
+            automapost.asked_types(p_types), p_n, 'builtin'), loaded);
         RETURN;
     END IF;
+    claimed := automapost.lease_jobs(p_worker, p_batch, automapost.asked_types(p_types), p_n, 'builtin');
+    RETURN QUERY SELECT * FROM automapost.payloads(claimed, loaded);
     -- A row that cannot be loaded (somebody's data is not what it should be) keeps no other waiting.
-    FOR kind IN SELECT DISTINCT q.job_type FROM automapost.job_queue q
-                WHERE q.id = ANY (claimed) AND q.job_type = ANY (loaded) LOOP
-        of_kind := ARRAY(SELECT q.id FROM automapost.job_queue q
-                         WHERE q.id = ANY (claimed) AND q.job_type = kind);
+    FOR kind, of_kind IN
+        SELECT q.job_type, array_agg(q.id) FROM unnest(claimed) q
+        WHERE q.job_type = ANY (loaded) GROUP BY q.job_type
+    LOOP
         BEGIN
             RETURN QUERY SELECT * FROM automapost.load_jobs(kind, of_kind);
         EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
@@ -71,19 +61,38 @@ BEGIN
 END
 $$;
 
+-- The input of jobs whose type has no function of its own, which p_loaded names: it is their payload.
+CREATE OR REPLACE FUNCTION automapost.payloads(p_claimed automapost.job_queue[], p_loaded text[])
+RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt bigint,
+               timeout_ms bigint, mode text, input jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text, q.attempts::bigint,
+        d.timeout_ms::bigint, CASE d.handler WHEN 'http' THEN 'http' ELSE 'run' END,
+        CASE d.handler WHEN 'http' THEN pg_catalog.jsonb_build_object('url', d.http_url,
+            'credential', d.http_credential, 'headers', d.http_headers, 'payload', q.payload)
+        ELSE COALESCE(q.payload, '{}') END
+    FROM pg_catalog.unnest(p_claimed) q
+    JOIN automapost.job_definitions d ON d.name = q.job_type
+    WHERE q.job_type <> ALL (p_loaded);
+END;
+
 -- Takes due jobs of p_types with that handler under leases, at most p_n, as choose_jobs() finds them.
 -- p_batch is the client's: asking again with the same one, after an answer that was lost, returns what
 -- that claim took. AM003: this database is a copy.
-CREATE OR REPLACE FUNCTION automapost.take_jobs(
+CREATE OR REPLACE FUNCTION automapost.lease_jobs(
     p_worker text, p_batch text, p_types text[], p_n bigint, p_handler text)
-RETURNS uuid[]
+RETURNS automapost.job_queue[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     here automapost.installation_now;
     e automapost.engine;
     chosen uuid[];
-    claimed uuid[];
-    once boolean; -- nothing of it may be done twice
+    claimed automapost.job_queue[];
+    first_id uuid := automapost.new_id();
+    world text[] := ARRAY(SELECT d.name FROM automapost.job_definitions d WHERE d.touches_world);
+    once text[] := world || 'refresh-token'::text; -- what may not be done twice
+    durable boolean;
 BEGIN
     -- A claim that a crash of the server takes back was never made: the job waits as before, and is done
     -- once more. Not so what is sent, and a token, which refreshing uses up; and an external worker's
@@ -102,7 +111,7 @@ BEGIN
     END IF;
     SELECT * INTO e FROM automapost.engine;
 
-    SELECT array_agg(q.id) INTO claimed FROM automapost.job_queue q
+    SELECT array_agg(q) INTO claimed FROM automapost.job_queue q
     WHERE q.locked_by = p_worker AND q.status = 'running' AND q.claim_batch = p_batch;
     IF claimed IS NOT NULL THEN
         RETURN claimed;
@@ -121,22 +130,21 @@ BEGIN
             UPDATE automapost.job_queue q
             SET status = 'running', locked_by = p_worker, locked_at = clock_timestamp(),
                 claim_batch = p_batch, lease = nextval('automapost.leases'),
-                execution_id = automapost.new_id(), begun = false, waits_for = NULL,
-                attempts = q.attempts + CASE WHEN f.touches_world THEN 0 ELSE 1 END,
+                execution_id = automapost.id_after(first_id, nextval('automapost.leases')),
+                begun = false, waits_for = NULL,
+                attempts = q.attempts + CASE WHEN q.job_type = ANY (world) THEN 0 ELSE 1 END,
                 updated_at = clock_timestamp()
-            FROM (
-                -- Somebody changes or cancels one at this moment: the next claim sees what became of it.
-                SELECT l.id, y.touches_world
-                FROM automapost.job_queue l
-                JOIN automapost.job_definitions y ON y.name = l.job_type
+            -- Somebody changes or cancels one at this moment: the next claim sees what became of it.
+            WHERE q.ctid = ANY (ARRAY(
+                SELECT l.ctid FROM automapost.job_queue l
                 WHERE l.id = ANY (chosen) AND l.status = 'pending'
                     AND l.scheduled_for <= clock_timestamp()
-                FOR UPDATE OF l SKIP LOCKED) f
-            WHERE q.id = f.id
-            RETURNING q.id, f.touches_world OR q.job_type = 'refresh-token' AS once
+                FOR UPDATE SKIP LOCKED))
+            RETURNING q AS job
         )
-        SELECT array_agg(t.id), bool_or(t.once) INTO claimed, once FROM taken t;
-        IF once THEN
+        SELECT array_agg(t.job), bool_or((t.job).job_type = ANY (once)) INTO claimed, durable
+        FROM taken t;
+        IF durable THEN
             PERFORM set_config('synchronous_commit', 'on', true);
         END IF;
     EXCEPTION WHEN unique_violation THEN
@@ -183,7 +191,7 @@ $$;
 -- each type it is due time, creation. Walked priority by priority, so that future rows of any priority
 -- cost nothing. Passed over: types paused or at their concurrency limit, keys that run, providers and
 -- accounts that are limited or have key_limit running, and accounts that are behind and must pace
--- themselves. Exact for a caller who has the turn (take_jobs).
+-- themselves. Exact for a caller who has the turn (lease_jobs).
 CREATE OR REPLACE FUNCTION automapost.choose_jobs(
     p_types text[], p_n bigint, p_handler text, e automapost.engine)
 RETURNS uuid[]
@@ -192,11 +200,12 @@ DECLARE
     t timestamptz := clock_timestamp();
     chosen uuid[];
     deepest bigint;
-    depth bigint; -- how many of a level are looked at
+    depth bigint;      -- how many of a level are looked at
+    first_look boolean := true;
 BEGIN
-    -- Mostly the first few of a level are taken as they come; only where some must be passed over is
-    -- it worth to read far.
-    FOREACH depth IN ARRAY ARRAY[p_n + 1, 5000] LOOP
+    -- Mostly it is the first few of the highest priority, as they come; only where some must be passed
+    -- over is it worth to read far.
+    FOREACH depth IN ARRAY ARRAY[p_n + 1, p_n + 1, 5000] LOOP
         WITH RECURSIVE kind AS MATERIALIZED (
             SELECT d.name, d.key_limit, CASE WHEN d.concurrency_limit IS NULL THEN p_n
                 ELSE d.concurrency_limit - (
@@ -234,8 +243,11 @@ BEGIN
                     AND (c.limit_key IS NULL OR c.limit_key NOT IN (SELECT b.key FROM blocked b)
                         AND split_part(c.limit_key, ':', 1) NOT IN (SELECT b.key FROM blocked b))
                 ORDER BY c.scheduled_for, c.created_at
-                LIMIT depth) q
-            WHERE l.priority IS NOT NULL
+                LIMIT CASE WHEN first_look THEN (
+                    SELECT p_n / count(*) + 1 FROM level h
+                    WHERE h.priority = (SELECT max(t.priority) FROM level t)) ELSE depth END) q
+            WHERE l.priority IS NOT NULL AND (NOT first_look
+                OR l.priority = (SELECT max(t.priority) FROM level t))
         ), of_key AS (
             SELECT a.*, row_number() OVER in_order AS nth,
                 bool_or(a.due_at < t - e.pace_after) OVER in_order AS behind
@@ -268,7 +280,8 @@ BEGIN
             (SELECT max(n.of_level) FROM (
                 SELECT count(*) AS of_level FROM looked_at a GROUP BY a.name, a.priority) n)
         INTO chosen, deepest;
-        EXIT WHEN cardinality(chosen) >= p_n OR COALESCE(deepest, 0) < depth;
+        EXIT WHEN cardinality(chosen) >= p_n OR NOT first_look AND COALESCE(deepest, 0) < depth;
+        first_look := false;
     END LOOP;
     RETURN chosen;
 END

@@ -26,6 +26,7 @@ RETURNS TABLE (n bigint, id text, was text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+    first_id uuid := automapost.new_id();
     plain boolean;
     numbers bigint[];
     ids uuid[];
@@ -55,7 +56,7 @@ BEGIN
             AND (j.job_key IS NULL OR NOT EXISTS (
                 SELECT FROM automapost.job_queue q
                 WHERE q.job_type = j.job_type AND q.job_key = j.job_key AND q.status = 'running')), false)),
-        array_agg(e.ordinality), array_agg(automapost.new_id()), array_agg(j.job_type),
+        array_agg(e.ordinality), array_agg(automapost.id_after(first_id, e.ordinality)), array_agg(j.job_type),
         array_agg(COALESCE(j.payload, '{}')), array_agg(COALESCE(j.priority, 5)),
         array_agg(COALESCE(j.scheduled_for, now())),
         array_agg(COALESCE(j.max_attempts, d.max_retries + 1)), array_agg(j.job_key),

@@ -8,7 +8,7 @@ RETURNS TABLE (id text, lease bigint, job_type text, attempt bigint, timeout_ms 
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    claimed uuid[];
+    claimed automapost.job_queue[];
     odd text;
 BEGIN
     IF COALESCE(length(claim.worker), 0) NOT BETWEEN 8 AND 200 THEN
@@ -33,11 +33,10 @@ BEGIN
 
     PERFORM automapost.register_worker(claim.worker, 'external', COALESCE(
         host(inet_client_addr()), 'local'), '', 0, current_setting('application_name'), clock_timestamp());
-    claimed := automapost.take_jobs(claim.worker, claim.batch, claim.types, claim.n, 'external');
+    claimed := automapost.lease_jobs(claim.worker, claim.batch, claim.types, claim.n, 'external');
     RETURN QUERY
         SELECT q.id::text, q.lease, q.job_type::text, q.attempts::bigint, d.timeout_ms::bigint, q.payload
-        FROM automapost.job_queue q JOIN automapost.job_definitions d ON d.name = q.job_type
-        WHERE q.id = ANY (claimed)
+        FROM unnest(claimed) q JOIN automapost.job_definitions d ON d.name = q.job_type
         ORDER BY q.priority DESC, q.scheduled_for, q.created_at;
 END
 $$;

@@ -41,16 +41,21 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     ON CONFLICT (id) DO NOTHING
 $$;
 
--- The lines of items, each {"execution_id", "logs"}: those of p_executions, which have a row. A line's id
--- is its attempt's with the line's number in its last two bytes: it is there once, however often it is
--- sent, and beside its neighbours. What a line lacks, or says in other words than ours, keeps no other
--- out.
+-- A line's id is its attempt's with the line's number in its last two bytes: it is there once, however
+-- often it is sent, and beside its neighbours.
+CREATE OR REPLACE FUNCTION automapost.line_id(execution uuid, n smallint)
+RETURNS uuid
+LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.encode(pg_catalog.overlay(pg_catalog.uuid_send(execution),
+                                            pg_catalog.int2send(n), 15, 2), 'hex')::uuid;
+
+-- The lines of items, each {"execution_id", "logs"}: those of p_executions, which have a row. What a line
+-- lacks, or says in other words than ours, keeps no other out.
 CREATE OR REPLACE FUNCTION automapost.store_lines(p_items jsonb, p_executions uuid[])
 RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     INSERT INTO automapost.job_logs (id, job_execution_id, level, message, data, "timestamp")
-    SELECT COALESCE(encode(overlay(uuid_send(i.execution_id) PLACING int2send(l.n) FROM 15), 'hex')::uuid,
-            gen_random_uuid()), i.execution_id,
+    SELECT COALESCE(automapost.line_id(i.execution_id, l.n), gen_random_uuid()), i.execution_id,
         CASE WHEN l.level IN ('debug', 'info', 'warn', 'error') THEN l.level ELSE 'info' END,
         COALESCE(l.message, ''), l.data, COALESCE(l.at, clock_timestamp())
     FROM jsonb_to_recordset(p_items) i (execution_id uuid, logs jsonb)

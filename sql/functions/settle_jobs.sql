@@ -32,7 +32,8 @@ DECLARE
     failed_effect text;
 BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
-    PERFORM FROM automapost.workers w WHERE w.id = p_worker FOR NO KEY UPDATE;
+    -- Beside what this worker does over another connection, never beside its end (end_worker).
+    PERFORM FROM automapost.workers w WHERE w.id = p_worker FOR KEY SHARE;
     SELECT array_agg(r ORDER BY r.id) INTO items
     FROM jsonb_populate_recordset(NULL::automapost.settle_item, p_items) r;
     -- Jobs before their deliveries and accounts, as everybody locks them; those of neither are updated

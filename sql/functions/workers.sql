@@ -140,7 +140,7 @@ DECLARE
     job uuid;
     n bigint := 0;
 BEGIN
-    PERFORM FROM automapost.workers w WHERE w.id = p_worker AND w.ended_at IS NULL FOR NO KEY UPDATE;
+    PERFORM FROM automapost.workers w WHERE w.id = p_worker AND w.ended_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
@@ -233,7 +233,7 @@ BEGIN
     FOR w IN
         SELECT * FROM automapost.workers
         WHERE ended_at IS NULL AND last_beat < clock_timestamp() - lapse
-        ORDER BY id LIMIT 20 FOR NO KEY UPDATE SKIP LOCKED
+        ORDER BY id LIMIT 20 FOR UPDATE SKIP LOCKED
     LOOP
         worker := w.id;
         service := w.service;

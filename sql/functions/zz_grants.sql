@@ -15,6 +15,8 @@ GRANT EXECUTE ON FUNCTION
     automapost.claim_jobs(text, text, text[], bigint),
     automapost.begin_jobs(text, text, jsonb),
     automapost.settle_jobs(text, jsonb),
+    automapost.settle_done(text, text[], bigint[], text[], bigint[], bigint[], text[], bigint[], bigint[],
+        text[], text[], bigint[]),
     automapost.log_jobs(text, jsonb),
     automapost.release_worker(text, text),
     automapost.others_at_work(text, text[]),

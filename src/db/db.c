@@ -15,6 +15,8 @@
 
 struct Db {
         PGconn *connection;
+        const Query *sent; /* by db_send(): its answer is to be received, … */
+        usec_t timeout, deadline; /* … before this time */
 };
 
 struct Rows {
@@ -469,29 +471,33 @@ static int give_up(Db *db, int r, usec_t timeout, const char *what, Error *ret_e
         r = connection_error(db->connection, r, timeout, what, ret_error);
         PQfinish(db->connection);
         db->connection = NULL;
+        db->sent = NULL;
         return r;
 }
 
-/* Sends what is queued and reads every result; keeps the last, or the first that is an error. */
-static int read_results(Db *db, const char *what, usec_t timeout, PGresult **ret,
+/* Sends what is queued. */
+static int flush_queued(Db *db, const char *what, usec_t timeout, usec_t deadline,
                         Error *ret_error) {
-        usec_t deadline = now(CLOCK_BOOTTIME) + timeout;
-        _cleanup_(PQclearp) PGresult *kept = NULL;
+        for (;;) {
+                int events, r = PQflush(db->connection);
 
-        for (int unsent = 1; unsent > 0;) {
-                unsent = PQflush(db->connection);
-                if (unsent < 0)
+                if (r == 0)
+                        break;
+                events = r < 0 ? -EIO : wait_socket(db->connection, POLLIN | POLLOUT, deadline);
+                if (events < 0)
+                        return give_up(db, events, timeout, what, ret_error);
+                if ((events & POLLIN) && !PQconsumeInput(db->connection))
                         return give_up(db, -EIO, timeout, what, ret_error);
-                if (unsent > 0) {
-                        int events = wait_socket(db->connection, POLLIN | POLLOUT, deadline);
-
-                        if (events < 0)
-                                return give_up(db, events, timeout, what, ret_error);
-                        if ((events & POLLIN) && !PQconsumeInput(db->connection))
-                                return give_up(db, -EIO, timeout, what, ret_error);
-                }
         }
         stop_point(what);
+        return 0;
+}
+
+/* Reads every result; keeps the last, or the first that is an error. */
+static int read_results(Db *db, const char *what, usec_t timeout, usec_t deadline, PGresult **ret,
+                        Error *ret_error) {
+        _cleanup_(PQclearp) PGresult *kept = NULL;
+
         for (;;) {
                 PGresult *result;
                 ExecStatusType status;
@@ -530,19 +536,33 @@ static int check_open(const Db *db, const char *what, Error *ret_error) {
                           "%s: not connected to the database", what);
 }
 
-int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
-             Error *ret_error) {
-        _cleanup_(PQclearp) PGresult *result = NULL;
-        Rows *rows;
+int db_send(Db *db, const Query *query, const char *const *params, usec_t timeout,
+            Error *ret_error) {
         int r;
 
+        assert(!db->sent);
         r = check_open(db, query->name, ret_error);
         if (r < 0)
                 return r;
+        db->timeout = timeout;
+        db->deadline = now(CLOCK_BOOTTIME) + timeout;
         if (!PQsendQueryParams(db->connection, query->text, (int) query->n_params, NULL, params,
                                NULL, NULL, 0))
                 return give_up(db, -EIO, timeout, query->name, ret_error);
-        r = read_results(db, query->name, timeout, &result, ret_error);
+        r = flush_queued(db, query->name, timeout, db->deadline, ret_error);
+        if (r >= 0)
+                db->sent = query;
+        return r;
+}
+
+static int receive(Db *db, Rows **ret, Error *ret_error) {
+        _cleanup_(PQclearp) PGresult *result = NULL;
+        const char *what = db->sent->name;
+        Rows *rows;
+        int r;
+
+        db->sent = NULL;
+        r = read_results(db, what, db->timeout, db->deadline, &result, ret_error);
         if (r < 0)
                 return r;
         rows = calloc(1, sizeof(Rows));
@@ -551,6 +571,25 @@ int db_query(Db *db, const Query *query, const char *const *params, usec_t timeo
         rows->result = TAKE_PTR(result);
         *ret = rows;
         return 0;
+}
+
+int db_receive(Db *db, Rows **ret, Error *ret_error) {
+        int r;
+
+        assert(db->sent);
+        if (!PQconsumeInput(db->connection))
+                return give_up(db, -EIO, db->timeout, db->sent->name, ret_error);
+        if (PQisBusy(db->connection) && now(CLOCK_BOOTTIME) < db->deadline)
+                return 0;
+        r = receive(db, ret, ret_error);
+        return r < 0 ? r : 1;
+}
+
+int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
+             Error *ret_error) {
+        int r = db_send(db, query, params, timeout, ret_error);
+
+        return r < 0 ? r : receive(db, ret, ret_error);
 }
 
 int db_value(Db *db, const Query *query, const char *const *params, usec_t timeout, char **ret,
@@ -578,6 +617,7 @@ int db_value(Db *db, const Query *query, const char *const *params, usec_t timeo
 
 int db_script(Db *db, const char *name, const char *sql, usec_t timeout, Error *ret_error) {
         _cleanup_(PQclearp) PGresult *result = NULL;
+        usec_t deadline = now(CLOCK_BOOTTIME) + timeout;
         int r;
 
         r = check_open(db, name, ret_error);
@@ -585,7 +625,10 @@ int db_script(Db *db, const char *name, const char *sql, usec_t timeout, Error *
                 return r;
         if (!PQsendQuery(db->connection, sql))
                 return give_up(db, -EIO, timeout, name, ret_error);
-        return read_results(db, name, timeout, &result, ret_error);
+        r = flush_queued(db, name, timeout, deadline, ret_error);
+        if (r < 0)
+                return r;
+        return read_results(db, name, timeout, deadline, &result, ret_error);
 }
 
 int db_fd(const Db *db) {

@@ -54,11 +54,17 @@ int db_password_verifier(Db *db, const char *login, const char *password, char *
 /* params: query->n_params texts, NULL = SQL null. timeout covers sending and the whole answer. */
 int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
              Error *ret_error);
+/* The same in two steps, so that something else is done meanwhile: the statement is sent; and its
+ * answer is taken when it is there. db_receive(): 0 as long as it is not (wait on db_fd(), no longer
+ * than the timeout), 1 with the rows, or an error. In between nothing else is asked. */
+int db_send(Db *db, const Query *query, const char *const *params, usec_t timeout,
+            Error *ret_error);
+int db_receive(Db *db, Rows **ret, Error *ret_error);
 /* The same for exactly one row of one column; *ret is NULL for SQL null. */
 int db_value(Db *db, const Query *query, const char *const *params, usec_t timeout, char **ret,
              Error *ret_error);
-/* After a LISTEN: the socket to wait on for what others notify (-1 where there is none), and the
- * payload of the next notification that is here already, to be freed; NULL where there is none. A
+/* The socket to wait on for answers and, after a LISTEN, for what others notify (-1 where there is
+ * none), and the payload of the next notification that is here already, to be freed; NULL where there is none. A
  * connection that turns out to be lost is closed. */
 int db_fd(const Db *db);
 char *db_heard(Db *db);

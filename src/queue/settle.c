@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "queue/settle.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "base/codes.h"
 #include "base/text.h"
 #include "base/time-util.h"
+#include "queue/settle.h"
 
 #define MESSAGE_MAX 600
 
@@ -105,4 +110,73 @@ JsonObject *settle_item(Task *t, const char *outcome, const Error *error) {
             json_set(o, "logs", TAKE_PTR(lines)) < 0)
                 return NULL;
         return TAKE_PTR(o);
+}
+
+bool settle_is_plain(const Task *t) {
+        return !t->type->prepare && t->state == TASK_ENDED && t->outcome.kind == OUTCOME_DONE &&
+               !t->outcome.receipt && !t->outcome.tokens && !t->lost && !t->abandoned && !t->odd &&
+               t->n_said == (int64_t) t->n_lines;
+}
+
+static int array_add(Str *array, const char *element) {
+        return str_append(array, array->length == 0 ? "{" : ",") < 0 ? -ENOMEM
+                                                                     : str_append(array, element);
+}
+
+static int array_add_number(Str *array, int64_t n) {
+        char digits[24];
+
+        (void) snprintf(digits, sizeof(digits), "%" PRId64, n);
+        return array_add(array, digits);
+}
+
+static int array_add_quoted(Str *array, const char *text) {
+        if (array_add(array, "\"") < 0)
+                return -ENOMEM;
+        for (;;) {
+                size_t plain = strcspn(text, "\"\\");
+
+                if (str_append_n(array, text, plain) < 0)
+                        return -ENOMEM;
+                text += plain;
+                if (*text == '\0')
+                        return str_append(array, "\"");
+                if (str_append(array, "\\") < 0 || str_append_n(array, text++, 1) < 0)
+                        return -ENOMEM;
+        }
+}
+
+int settle_arrays(Task **tasks, size_t n, Str ret[static SETTLE_ARRAYS]) {
+        Str *ids = &ret[0], *leases = &ret[1], *executions = &ret[2], *started = &ret[3],
+            *durations = &ret[4], *results = &ret[5], *line_of = &ret[6], *line_n = &ret[7],
+            *levels = &ret[8], *messages = &ret[9], *times = &ret[10];
+
+        for (size_t i = 0; i < n; i++) {
+                const Task *t = tasks[i];
+                usec_t ran = t->ended_at > t->job.started_at ? t->ended_at - t->job.started_at : 0;
+                JsonObject *result = t->outcome.result;
+
+                if (array_add(ids, t->job.id) < 0 ||
+                    array_add_number(leases, t->job.lease) < 0 ||
+                    array_add(executions, t->job.execution_id) < 0 ||
+                    array_add_number(started, (int64_t) t->job.started_at) < 0 ||
+                    array_add_number(durations, (int64_t) (ran / USEC_PER_MSEC)) < 0 ||
+                    (result ? array_add_quoted(results, json_text(result))
+                            : array_add(results, "NULL")) < 0)
+                        return -ENOMEM;
+                for (size_t k = 0; k < t->n_lines; k++) {
+                        const Line *line = &t->lines[k];
+
+                        if (array_add_number(line_of, (int64_t) i + 1) < 0 ||
+                            array_add_number(line_n, line->n) < 0 ||
+                            array_add(levels, line_level(line)) < 0 ||
+                            array_add_quoted(messages, line->message) < 0 ||
+                            array_add_number(times, (int64_t) line->at) < 0)
+                                return -ENOMEM;
+                }
+        }
+        for (size_t i = 0; i < SETTLE_ARRAYS; i++)
+                if (str_append(&ret[i], ret[i].length == 0 ? "{}" : "}") < 0)
+                        return -ENOMEM;
+        return 0;
 }

@@ -53,7 +53,6 @@ Task *task_new(Pool *pool, const JobType *type) {
         t->job.task = t;
         t->job.settings = pool->settings;
         t->job.may_send = task_may_send;
-        t->lines = json_object_new_array();
         return t;
 }
 
@@ -67,34 +66,58 @@ void task_free(Task *t) {
         free(t->job.execution_id);
         free(t->job.type);
         json_object_put(t->job.input);
-        json_object_put(t->lines);
+        for (size_t i = 0; i < t->n_lines; i++)
+                free(t->lines[i].message);
+        free(t->lines);
         free(t);
 }
 
-static const char *line_level(int level) {
-        return level <= LOG_ERR       ? "error"
-               : level == LOG_WARNING ? "warn"
-               : level == LOG_DEBUG   ? "debug"
-                                      : "info";
+const char *line_level(const Line *line) {
+        return line->level <= LOG_ERR       ? "error"
+               : line->level == LOG_WARNING ? "warn"
+               : line->level == LOG_DEBUG   ? "debug"
+                                            : "info";
 }
 
-/* A job that says too much is cut short, and says so. */
+/* A job that says too much is cut short, and says so. Without memory it says nothing. */
 static void task_add_line(Task *t, int level, const char *message) {
-        _cleanup_(json_unrefp) JsonObject *line = json_object_new_object();
-        char at[ISO8601_SIZE];
-
-        time_format_iso8601(now(CLOCK_REALTIME), at);
         pthread_mutex_lock(&t->pool->lock);
-        if (line && t->n_lines < LINES_MAX && json_set_int64(line, "n", t->n_lines) >= 0 &&
-            json_set_string(line, "level", line_level(level)) >= 0 &&
-            json_set_string(line, "message",
-                            t->n_lines == LINES_MAX - 1 ? "what it says further is in the journal"
-                                                        : message) >= 0 &&
-            json_set_string(line, "at", at) >= 0 && json_object_array_add(t->lines, line) >= 0) {
-                t->n_lines++;
-                line = NULL;
+        if (t->n_said < LINES_MAX && t->n_lines == t->max_lines) {
+                Line *more = reallocarray(t->lines, t->max_lines * 2 + 4, sizeof(Line));
+
+                if (more) {
+                        t->lines = more;
+                        t->max_lines = t->max_lines * 2 + 4;
+                }
+        }
+        if (t->n_said < LINES_MAX && t->n_lines < t->max_lines) {
+                Line line = {
+                        .n = t->n_said,
+                        .level = level,
+                        .at = now(CLOCK_REALTIME),
+                        .message = strdup(t->n_said == LINES_MAX - 1
+                                                  ? "what it says further is in the journal"
+                                                  : message),
+                };
+
+                if (line.message) {
+                        t->lines[t->n_lines++] = line;
+                        t->n_said++;
+                }
         }
         pthread_mutex_unlock(&t->pool->lock);
+}
+
+static JsonObject *line_json(const Line *line) {
+        _cleanup_(json_unrefp) JsonObject *o = json_object_new_object();
+        char at[ISO8601_SIZE];
+
+        time_format_iso8601(line->at, at);
+        if (!o || json_set_int64(o, "n", line->n) < 0 ||
+            json_set_string(o, "level", line_level(line)) < 0 ||
+            json_set_string(o, "message", line->message) < 0 || json_set_string(o, "at", at) < 0)
+                return NULL;
+        return TAKE_PTR(o);
 }
 
 int task_lines(Task *t, size_t max, JsonObject **ret) {
@@ -102,10 +125,10 @@ int task_lines(Task *t, size_t max, JsonObject **ret) {
         int r = lines ? 0 : -ENOMEM;
 
         pthread_mutex_lock(&t->pool->lock);
-        for (size_t i = 0; r >= 0 && i < MIN(max, json_object_array_length(t->lines)); i++) {
-                JsonObject *line = json_object_get(json_object_array_get_idx(t->lines, i));
+        for (size_t i = 0; r >= 0 && i < MIN(max, t->n_lines); i++) {
+                JsonObject *line = line_json(&t->lines[i]);
 
-                if (json_object_array_add(lines, line) < 0) {
+                if (!line || json_object_array_add(lines, line) < 0) {
                         json_object_put(line);
                         r = -ENOMEM;
                 }
@@ -117,10 +140,14 @@ int task_lines(Task *t, size_t max, JsonObject **ret) {
 }
 
 void task_lines_stored(Task *t, int64_t n) {
+        size_t stored = 0;
+
         pthread_mutex_lock(&t->pool->lock);
-        while (json_object_array_length(t->lines) > 0 &&
-               json_int64(json_object_array_get_idx(t->lines, 0), "n", n) < n)
-                json_object_array_del_idx(t->lines, 0, 1);
+        while (stored < t->n_lines && t->lines[stored].n < n)
+                free(t->lines[stored++].message);
+        t->n_lines -= stored;
+        if (stored > 0)
+                memmove(t->lines, t->lines + stored, t->n_lines * sizeof(Line));
         pthread_mutex_unlock(&t->pool->lock);
 }
 
@@ -390,21 +417,21 @@ static int pool_add_actor(Pool *p) {
         return r;
 }
 
-int pool_submit(Pool *p, Task *t, Error *ret_error) {
+int pool_submit(Pool *p, Task **tasks, size_t n, Error *ret_error) {
         int r = 0;
 
         pthread_mutex_lock(&p->lock);
-        t->has_actor = true;
-        if (t->type->prepare) {
-                queue_append(&p->urgent, t);
-                r = pool_add_actor(p);
-        } else {
-                queue_append(&p->plain, t);
-                if (p->plain.n == 1)
+        for (size_t i = 0; i < n; i++) {
+                Task *t = tasks[i];
+
+                t->has_actor = true;
+                queue_append(t->type->prepare ? &p->urgent : &p->plain, t);
+                if (t->type->prepare || p->plain.n == 1)
                         r = pool_add_actor(p);
         }
+        r = p->n_threads == 0 ? r : 0; /* those that there are do it */
         pthread_mutex_unlock(&p->lock);
-        if (r < 0 && p->n_threads == 0)
+        if (r < 0)
                 return error_setf(ret_error, ERROR_TRANSIENT, r, "resources",
                                   "cannot start a thread: %s", strerror(-r));
         return 0;

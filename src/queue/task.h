@@ -20,6 +20,13 @@ typedef enum TaskState {
 
 typedef struct Pool Pool;
 
+typedef struct Line {
+        int64_t n; /* its number among all that the task said */
+        int level;
+        usec_t at; /* CLOCK_REALTIME */
+        char *message;
+} Line;
+
 typedef struct Task {
         Job job;
         const JobType *type;
@@ -29,6 +36,8 @@ typedef struct Task {
         /* the coordinator's */
         usec_t claimed_at; /* CLOCK_BOOTTIME */
         usec_t sign_after; /* how old it is when it gives its next sign of life */
+        bool leaving;      /* its settle is under way */
+        bool odd;          /* it was, and needs a closer look */
         bool recorded;     /* settled: may be forgotten */
 
         /* shared */
@@ -39,8 +48,9 @@ typedef struct Task {
         bool abandoned;    /* past its timeout: settled already, only a receipt still counts */
         bool put_back;     /* stopping: not to be begun any more */
         unsigned tries;    /* failed settles */
-        JsonObject *lines; /* said, and not known to be stored */
-        int64_t n_lines;   /* ever said */
+        Line *lines;       /* said, and not known to be stored */
+        size_t n_lines, max_lines;
+        int64_t n_said; /* lines ever */
         Outcome outcome;
         usec_t ended_at;        /* CLOCK_REALTIME */
         pthread_cond_t verdict; /* its actor waits for begin's */
@@ -76,9 +86,9 @@ bool pool_done(Pool *p, usec_t timeout);
 /* The coordinator has heard the wake_fd: what ends from now on wakes it again. */
 void pool_heard(Pool *p);
 
-/* Hands a task to the pool: starts a thread where none is idle. Of plain tasks only the first gets
- * an actor at once, for mostly it is done with all of them before a second one is awake. */
-int pool_submit(Pool *p, Task *task, Error *ret_error);
+/* Hands tasks to the pool: starts threads where none are idle. Of plain tasks only the first gets an
+ * actor at once, for mostly it is done with all of them before a second one is awake. */
+int pool_submit(Pool *p, Task **tasks, size_t n, Error *ret_error);
 /* It was not: an actor for each plain task that still waits. */
 void pool_spread(Pool *p);
 /* When the plain task was claimed that waits longest for an actor; USEC_INFINITY where none waits.
@@ -92,6 +102,8 @@ void pool_verdict(Pool *p, Task *task, bool go);
 Task *task_new(Pool *pool, const JobType *type);
 void task_free(Task *task);
 
+/* "info", "warn", …: as job_logs has them. */
+const char *line_level(const Line *line);
 /* The first lines, at most max, that are not known to be stored; an array of {"n", "level",
  * "message", "at"}. n, the line's number, makes it the same line however often it is sent. -ENOMEM.
  */

@@ -100,14 +100,13 @@ void worker_hurry(Worker *w) {
         w->return_at = since == USEC_INFINITY ? USEC_INFINITY : since + RETURN_AFTER;
 }
 
-/* One row of claim-jobs becomes a task with an actor. */
+/* One row of claim-jobs becomes a task. */
 static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) {
         const char *name = rows_text(rows, i, 3), *mode = rows_text(rows, i, 6);
         /* Of a type that the application does there is no code but the one that calls it. */
         const JobType *type = worker_type(w, streq(mode, "http") ? "http" : name);
         const char *input = rows_text(rows, i, 7);
         Task *t;
-        int r;
 
         if (!type)
                 return error_setf(ret_error, ERROR_CONFIG, -EPROTO, "type",
@@ -133,24 +132,20 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
         t->job.started_at = now(CLOCK_REALTIME);
         t->claimed_at = now(CLOCK_BOOTTIME);
         t->job.deadline = t->claimed_at + (usec_t) rows_int64(rows, i, 5, 60000) * USEC_PER_MSEC;
-        if (!t->job.id || !t->job.execution_id || !t->job.type || !t->lines ||
+        if (!t->job.id || !t->job.execution_id || !t->job.type ||
             json_parse(input, strlen(input), &t->job.input) < 0) {
                 task_free(t);
                 return error_oom(ret_error);
         }
         w->tasks[w->n_tasks++] = t;
-        r = pool_submit(&w->pool, t, ret_error);
-        if (r < 0) {
-                w->n_tasks--;
-                task_free(t);
-        }
-        return r;
+        return 0;
 }
 
 /* *ret: how many jobs of these types were taken, at most n. */
 static int claim_types(Worker *w, const char *types, unsigned n, size_t *ret, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         char batch[ID128_SIZE], count[16];
+        size_t before = w->n_tasks;
         int r;
 
         *ret = 0;
@@ -170,7 +165,8 @@ static int claim_types(Worker *w, const char *types, unsigned n, size_t *ret, Er
         }
         w->counts.claimed += (unsigned) rows_count(rows);
         *ret = rows_count(rows);
-        return 0;
+        /* All at once: until they are there an actor would only be in the way. */
+        return pool_submit(&w->pool, w->tasks + before, w->n_tasks - before, ret_error);
 }
 
 int worker_claim(Worker *w, Error *ret_error) {

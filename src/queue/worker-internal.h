@@ -11,6 +11,7 @@
 #include "queue/worker.h"
 
 #define WORKER_ID_SIZE (ID128_SIZE + 12) /* ID, or ID-N after it was given up */
+#define SETTLE_BATCH 500
 
 typedef struct Worker {
         const WorkerConfig *config;
@@ -37,6 +38,12 @@ typedef struct Worker {
         unsigned ahead;     /* how many plain tasks are claimed at a time; 0: no more than actors */
         usec_t ahead_since; /* when some were, … */
         bool ahead_full;    /* … and these were as many as asked for */
+        struct {
+                Db *db;
+                Task *tasks[SETTLE_BATCH]; /* whose settle is under way */
+                size_t n;
+                usec_t next_try; /* where it could not be had */
+        } aside;                 /* a second connection */
         struct {
                 usec_t next; /* the next look */
                 int64_t due; /* jobs due, as far as they are counted */
@@ -107,6 +114,16 @@ void worker_look_lost(Worker *w);
 
 int worker_log_running(Worker *w, Error *ret_error);
 
+/* worker-aside.c: quick plain tasks are settled over a second connection, while the first claims the
+ * next ones: the server has more than one processor. */
+
+/* Whether they are at this time: jobs come and end by the hundred. */
+bool worker_goes_aside(const Worker *w);
+/* Sends the settle of n ended tasks. Where that cannot be done they are settled as all others. */
+void worker_send_aside(Worker *w, Task **ended, size_t n);
+/* Takes the answer, where it is there. */
+void worker_hear_aside(Worker *w);
+
 /* worker-settle.c: what became of tasks. */
 
 /* While stopping, what has not begun goes back. */
@@ -114,3 +131,7 @@ void worker_put_back_unbegun(Worker *w);
 int worker_settle_ended(Worker *w, Error *ret_error);
 /* Past timeout_ms: recorded now, and the actor left to itself; only a receipt of it counts. */
 int worker_expire(Worker *w, Error *ret_error);
+/* settle_done() has recorded the task: it is reported, and recorded. */
+void worker_settled_plain(Worker *w, Task *task);
+/* Forgets what is recorded. */
+void worker_forget_recorded(Worker *w);

@@ -20,6 +20,7 @@ void worker_wait(Worker *w, usec_t until) {
                 /* who stops takes no notice of new jobs */
                 { .fd = w->config->resident && !w->stopping ? db_fd(*w->db) : -1,
                   .events = POLLIN },
+                { .fd = w->aside.n > 0 ? db_fd(w->aside.db) : -1, .events = POLLIN },
         };
         usec_t t = now(CLOCK_BOOTTIME);
         struct signalfd_siginfo info;

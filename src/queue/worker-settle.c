@@ -11,13 +11,11 @@
 #include "queue/settle.h"
 #include "queue/worker-internal.h"
 
-#define SETTLE_BATCH 500
 /* How long ended tasks wait for others that are about to end. */
 #define SETTLE_GATHER (4 * USEC_PER_MSEC)
 #define SETTLE_TRIES 5
 
-/* Forgets what is recorded. */
-static void worker_forget_recorded(Worker *w) {
+void worker_forget_recorded(Worker *w) {
         size_t n = 0;
 
         for (size_t i = 0; i < w->n_tasks; i++)
@@ -38,9 +36,9 @@ static int compare_id(const void *id, const void *task) {
         return strcmp(id, (*(Task *const *) task)->job.id);
 }
 
-static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *rows, size_t i) {
-        const char *verdict = rows_text(rows, i, 1), *status = rows_text(rows, i, 2) ?: "gone";
-
+/* due: when it runs again, microseconds since 1970; 0: not. */
+static void worker_report(Worker *w, Task *t, const char *outcome, const char *verdict,
+                          const char *status, usec_t due) {
         if (t->type->quiet && streq(status, "completed") && !streq(verdict, "lost") &&
             log_get_max_level() < LOG_DEBUG) {
                 w->counts.completed++;
@@ -48,7 +46,7 @@ static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *r
         }
 
         const Error *e = t->outcome.error.class != ERROR_NONE ? &t->outcome.error : NULL;
-        usec_t due = (usec_t) rows_int64(rows, i, 3, 0), t0 = now(CLOCK_REALTIME);
+        usec_t t0 = now(CLOCK_REALTIME);
         _cleanup_free_ char *when = NULL;
         _cleanup_(log_popp) _unused_ LogField *id = log_push(FIELD_JOB_ID, "%s", t->job.id);
         _cleanup_(log_popp) _unused_ LogField *type = log_push(FIELD_JOB_TYPE, "%s", t->job.type);
@@ -80,7 +78,7 @@ static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *r
                          t->job.reconcile ? "Job %s: it was sent, and is recorded now"
                                           : "Job %s completed",
                          t->job.id);
-        } else if (streq(outcome, "held") || streq_ptr(rows_text(rows, i, 2), "held")) {
+        } else if (streq(outcome, "held") || streq(status, "held")) {
                 w->counts.held++;
                 log_full(LOG_WARNING, EVENT_JOB_HELD, e, "Job %s waits for a person", t->job.id);
         } else if (streq(status, "failed") || streq(status, "timeout")) {
@@ -101,6 +99,19 @@ static void worker_report(Worker *w, Task *t, const char *outcome, const Rows *r
                 log_full(LOG_NOTICE, EVENT_JOB_RETRIED, e, "Job %s runs again %s (%s)", t->job.id,
                          strnull(when), outcome);
         }
+}
+
+static void worker_done_with(Worker *w, Task *t) {
+        t->recorded = true;
+        if (!t->type->quiet)
+                w->next_urgent = 0;
+        w->drained = false;
+        w->next_claim = 0;
+}
+
+void worker_settled_plain(Worker *w, Task *t) {
+        worker_report(w, t, "done", "settled", "completed", 0);
+        worker_done_with(w, t);
 }
 
 /* Settles n tasks in one statement; those that are settled are forgotten. */
@@ -134,22 +145,19 @@ static int worker_settle(Worker *w, Task **ended, size_t n, Error *ret_error) {
                         bsearch(rows_text(rows, i, 0), ended, n, sizeof(Task *), compare_id);
 
                 if (t)
-                        worker_report(w, *t, settle_outcome(*t), rows, i);
+                        worker_report(w, *t, settle_outcome(*t), rows_text(rows, i, 1),
+                                      rows_text(rows, i, 2) ?: "gone",
+                                      (usec_t) rows_int64(rows, i, 3, 0));
         }
-        for (size_t i = 0; i < n; i++) {
-                ended[i]->recorded = true;
-                if (!ended[i]->type->quiet)
-                        w->next_urgent = 0;
-        }
+        for (size_t i = 0; i < n; i++)
+                worker_done_with(w, ended[i]);
         worker_forget_recorded(w);
-        w->drained = false;
-        w->next_claim = 0;
         return 0;
 }
 
-/* Sorts out tasks that ended: most are settled; dropped ones, and those whose lease is gone and
- * that have nothing to record, are forgotten. */
-static size_t worker_ended(Worker *w, Task **ret, size_t max) {
+/* Sorts out tasks that ended, without or with those that go aside: most are settled; dropped ones,
+ * and those whose lease is gone and that have nothing to record, are forgotten. */
+static size_t worker_ended(Worker *w, bool (*is_wanted)(const Task *), Task **ret, size_t max) {
         size_t n = 0;
 
         pthread_mutex_lock(&w->pool.lock);
@@ -157,7 +165,8 @@ static size_t worker_ended(Worker *w, Task **ret, size_t max) {
                 Task *t = w->tasks[i];
                 bool nothing = t->state == TASK_DROPPED && t->outcome.kind != OUTCOME_ERROR;
 
-                if (t->has_actor || (t->state != TASK_ENDED && t->state != TASK_DROPPED))
+                if (t->leaving || t->has_actor ||
+                    (t->state != TASK_ENDED && t->state != TASK_DROPPED) || !is_wanted(t))
                         continue;
                 if (nothing || ((t->lost || t->abandoned) && !t->outcome.receipt)) {
                         w->tasks[i] = w->tasks[--w->n_tasks];
@@ -167,6 +176,15 @@ static size_t worker_ended(Worker *w, Task **ret, size_t max) {
         }
         pthread_mutex_unlock(&w->pool.lock);
         return n;
+}
+
+static bool is_any(const Task *t) {
+        (void) t;
+        return true;
+}
+
+static bool is_not_plain(const Task *t) {
+        return !settle_is_plain(t);
 }
 
 /* Whether plain tasks wait for an actor while those before them end. */
@@ -179,23 +197,11 @@ static bool worker_has_quick_ones(Worker *w) {
         return any;
 }
 
-int worker_settle_ended(Worker *w, Error *ret_error) {
-        Task *ended[SETTLE_BATCH];
-        size_t n = worker_ended(w, ended, ELEMENTSOF(ended));
+/* Settles n tasks now. One row that cannot be recorded holds up no other. */
+static int worker_settle_each(Worker *w, Task **ended, size_t n, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
-        usec_t t0 = now(CLOCK_BOOTTIME);
         int r;
 
-        if (n == 0)
-                return 0;
-        /* Quick jobs end one right after the other: a moment's patience saves many a commit. */
-        if (n < ELEMENTSOF(ended) && !w->stopping && worker_has_quick_ones(w)) {
-                if (w->settle_at == USEC_INFINITY)
-                        w->settle_at = t0 + SETTLE_GATHER;
-                if (t0 < w->settle_at)
-                        return 0;
-        }
-        w->settle_at = USEC_INFINITY;
         r = worker_settle(w, ended, n, &error);
         if (r >= 0)
                 return 0;
@@ -203,7 +209,6 @@ int worker_settle_ended(Worker *w, Error *ret_error) {
                 error_move(ret_error, &error);
                 return r;
         }
-        /* One row that cannot be recorded holds up no other. */
         for (size_t i = 0; i < n; i++) {
                 Task *t = ended[i];
 
@@ -219,6 +224,42 @@ int worker_settle_ended(Worker *w, Error *ret_error) {
                 t->recorded = true;
         }
         worker_forget_recorded(w);
+        return 0;
+}
+
+/* Quick jobs end one right after the other: a moment's patience saves many a commit. */
+static bool worker_waits_for_more(Worker *w, size_t n) {
+        usec_t t = now(CLOCK_BOOTTIME);
+
+        if (n < SETTLE_BATCH && !w->stopping && worker_has_quick_ones(w)) {
+                if (w->settle_at == USEC_INFINITY)
+                        w->settle_at = t + SETTLE_GATHER;
+                if (t < w->settle_at)
+                        return true;
+        }
+        w->settle_at = USEC_INFINITY;
+        return false;
+}
+
+int worker_settle_ended(Worker *w, Error *ret_error) {
+        Task *ended[SETTLE_BATCH];
+        size_t n;
+        int r;
+
+        worker_hear_aside(w);
+        if (!worker_goes_aside(w)) {
+                n = worker_ended(w, is_any, ended, ELEMENTSOF(ended));
+                if (n == 0 || worker_waits_for_more(w, n))
+                        return 0;
+                return worker_settle_each(w, ended, n, ret_error);
+        }
+        n = worker_ended(w, is_not_plain, ended, ELEMENTSOF(ended));
+        r = n > 0 ? worker_settle_each(w, ended, n, ret_error) : 0;
+        if (r < 0 || w->aside.n > 0)
+                return r;
+        n = worker_ended(w, settle_is_plain, ended, ELEMENTSOF(ended));
+        if (n > 0 && !worker_waits_for_more(w, n))
+                worker_send_aside(w, ended, n);
         return 0;
 }
 

@@ -163,6 +163,7 @@ static void worker_free(Worker *w) {
         while (w->n_tasks > 0)
                 task_free(w->tasks[--w->n_tasks]);
         free(w->tasks);
+        db_free(w->aside.db);
         free(w->types);
         free(w->urgent_types);
         free(w->plain_types);

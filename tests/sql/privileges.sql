@@ -25,6 +25,7 @@ INSERT INTO callable VALUES
     ('claim_jobs', '{service}'),
     ('begin_jobs', '{service}'),
     ('settle_jobs', '{service}'),
+    ('settle_done', '{service}'),
     ('log_jobs', '{service}'),
     ('release_worker', '{service}'),
     ('others_at_work', '{service}'),

@@ -31,8 +31,8 @@ static void begin(Pool *pool, unsigned actors, Task **tasks, size_t n, const Job
                 tasks[i]->job.id = strdup("0192f0c8-0000-7000-8000-000000000001");
                 tasks[i]->job.input = json_tokener_parse(input);
                 tasks[i]->claimed_at = now(CLOCK_BOOTTIME);
-                assert_int_equal(pool_submit(pool, tasks[i], &error), 0);
         }
+        assert_int_equal(pool_submit(pool, tasks, n, &error), 0);
 }
 
 static TaskState state_of(Pool *pool, const Task *t) {
