@@ -20,6 +20,7 @@ from harness.postgres import Cluster
 from harness.process import Unavailable
 
 from . import world as w
+from .answer_thief import AnswerThief
 
 
 class Supervisor:
@@ -444,20 +445,118 @@ def test_the_watchdog_hears_of_each_turn(world, supervisor, resident):
     stop(process)
 
 
-def test_many_quick_jobs(world, resident):
-    """Claimed some hundreds at a time: each is done once, with its lines."""
-    process = resident()
-    for start in range(0, 6000, 1000):
+# Hundreds at a time, which are settled over a second connection
+
+def quick(world, count):
+    """Jobs of two types, each with a key, of 50 limit keys; each says two lines."""
+    for start in range(0, count, 1000):
         world.rows("SELECT count(*) FROM automapost.enqueue_many(%s)", (json.dumps([
             {"job_type": ("noop", "sleep")[n % 2], "payload": {"n": n}, "job_key": f"key {n}",
-             "limit_key": f"limit {n % 50}"} for n in range(start, start + 1000)]),))
-    world.wait_until(lambda: world.value("SELECT count(*) FROM automapost.job_queue"
-                                         " WHERE status = 'completed'") == 6000, 60)
+             "limit_key": f"limit {n % 50}"} for n in range(start, min(start + 1000, count))]),))
+
+
+def completed(world):
+    return world.value("SELECT count(*) FROM automapost.job_queue WHERE status = 'completed'")
+
+
+def assert_each_done_once(world, count):
+    world.wait_until(lambda: completed(world) == count, 60)
     assert world.rows("""
-        SELECT count(*), count(DISTINCT x.job_queue_id),
-            (SELECT count(*) FROM automapost.job_logs l WHERE l.job_execution_id IN (
-                SELECT y.id FROM automapost.job_executions y WHERE y.job_queue_id IS NOT NULL))
-        FROM automapost.job_executions x WHERE x.job_queue_id IS NOT NULL""") == [(6000, 6000, 12000)]
+        SELECT count(*), count(DISTINCT x.job_queue_id), sum((
+            SELECT count(*) FROM automapost.job_logs l WHERE l.job_execution_id = x.id))
+        FROM automapost.job_executions x
+        WHERE x.job_queue_id IS NOT NULL AND x.status = 'completed'""") == [(count, count, 2 * count)]
+
+
+def aside(world):
+    """The server process of the second connection; None where there is none."""
+    return world.value("SELECT max(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                       " AND usename = %s AND query LIKE '%%automapost.settle_done(%%'",
+                       (w.SERVICE_ROLE,))
+
+
+def test_many_quick_jobs(world, resident):
+    process = resident()
+    quick(world, 6000)
+    assert_each_done_once(world, 6000)
+    assert aside(world)
     stop(process)
     world.assert_nothing_running()
     assert "completed 6000" in process.stderr
+
+
+def cut(world):
+    """Cuts the second connection as soon as there is one; false where the jobs were done before."""
+    pid = world.wait_until(lambda: aside(world) or completed(world) == 8000)
+    return pid is not True and world.value("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+
+def test_the_second_connection_is_cut(world, resident):
+    """Again and again; what was under way is settled over the first, and another one is made."""
+    world.scale(20)     # after a beat
+    process = resident()
+    quick(world, 8000)
+    cuts = 0
+    while cuts < 3 and cut(world):
+        cuts += 1
+    assert cuts > 0
+    assert_each_done_once(world, 8000)
+    assert aside(world) or cuts == 3
+    stop(process)
+    world.assert_nothing_running()
+
+
+def test_the_answer_to_a_settle_aside_is_lost(world, resident):
+    """It was committed: asked again over the first connection, nothing is recorded twice."""
+    with AnswerThief(("127.0.0.1", world.cluster.port)) as thief:
+        thief.steal("automapost.settle_done(")
+        url = f"postgresql://{w.SERVICE_ROLE}@127.0.0.1:{thief.port}/{world.dbname}"
+        process = resident(env={"AUTOMAPOST_DATABASE_URL": url})
+        quick(world, 6000)
+        assert_each_done_once(world, 6000)
+        assert thief.stolen == 1
+        stop(process)
+    assert "another worker" not in process.stderr
+
+
+@pytest.mark.parametrize("refusal", [
+    "ALTER FUNCTION automapost.settle_done RENAME TO settle_undone",    # by an older schema
+    "REVOKE EXECUTE ON FUNCTION automapost.settle_done FROM automapost_jobs_service",
+])
+def test_a_second_connection_is_of_no_use(world, resident, refusal):
+    world.as_owner(refusal)
+    process = resident()
+    quick(world, 3000)
+    assert_each_done_once(world, 3000)
+    assert not any("completed" in line and "settle_done" in line for line in process.stderr.splitlines())
+    stop(process)
+
+
+def test_no_second_connection_is_to_be_had(world, resident):
+    world.rows(f'ALTER ROLE "{w.SERVICE_ROLE}" CONNECTION LIMIT 1')
+    try:
+        process = resident()
+        quick(world, 3000)
+        assert_each_done_once(world, 3000)
+        assert not aside(world)
+        stop(process)
+    finally:
+        world.rows(f'ALTER ROLE "{w.SERVICE_ROLE}" CONNECTION LIMIT -1')
+
+
+@pytest.mark.parametrize("point", ["settle-done:3", "claim-jobs:6", "claim:6"])
+def test_killed_among_quick_jobs(world, resident, point):
+    """With a settle sent, whose answer it never hears, or with a claim: two batches at most are put
+    back, and nothing is recorded twice."""
+    many(world, 3000)   # without limits, so that no claim comes back empty
+    process = world.start("automapost-realtime", stop_point=point)
+    process.wait_stopped()
+    process.kill()
+    process.release()
+    world.assert_nothing_running()
+    resident()
+    assert_each_done_once(world, 3000)
+    put_back = world.value("SELECT count(*) FROM automapost.job_executions"
+                           " WHERE job_queue_id IS NOT NULL AND status = 'failed'")
+    assert put_back <= 1000
+    assert put_back > 0 or point != "claim:6"
