@@ -87,6 +87,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     here automapost.installation_now;
     e automapost.engine;
+    turn automapost.claim_turns;
     chosen uuid[];
     claimed automapost.job_queue[];
     first_id uuid := automapost.new_id();
@@ -111,17 +112,18 @@ BEGIN
     END IF;
     SELECT * INTO e FROM automapost.engine;
 
-    SELECT array_agg(q) INTO claimed FROM automapost.job_queue q
-    WHERE q.locked_by = p_worker AND q.status = 'running' AND q.claim_batch = p_batch;
-    IF claimed IS NOT NULL THEN
-        RETURN claimed;
-    END IF;
-
     -- Claims of one handler take turns, each a few milliseconds: what the one before took counts in
     -- the next one's limits, which are exact for that. External workers may claim within a longer
     -- transaction of their own, and so hold up each other at most.
-    PERFORM FROM automapost.claim_turns c WHERE c.handler = p_handler FOR NO KEY UPDATE;
-    chosen := automapost.choose_jobs(p_types, p_n, p_handler, e);
+    SELECT * INTO turn FROM automapost.claim_turns c WHERE c.handler = p_handler FOR NO KEY UPDATE;
+    turn.low_lease := (SELECT c.low_lease FROM automapost.claim_turns c WHERE c.handler = 'builtin');
+    SELECT array_agg(q) INTO claimed FROM automapost.job_queue q
+    WHERE q.status = 'running' AND q.lease >= turn.low_lease AND q.locked_by = p_worker
+        AND q.claim_batch = p_batch;
+    IF claimed IS NOT NULL THEN
+        RETURN claimed;
+    END IF;
+    chosen := automapost.choose_jobs(p_types, p_n, p_handler, turn.low_lease, e);
     IF chosen = '{}' THEN
         RETURN '{}';
     END IF;
@@ -150,6 +152,7 @@ BEGIN
     EXCEPTION WHEN unique_violation THEN
         RETURN '{}'; -- a key began to run elsewhere at this moment; the next claim sees it
     END;
+    PERFORM automapost.note_low_water(turn, claimed);
     RETURN COALESCE(claimed, '{}');
 END
 $$;
@@ -193,7 +196,7 @@ $$;
 -- accounts that are limited or have key_limit running, and accounts that are behind and must pace
 -- themselves. Exact for a caller who has the turn (lease_jobs).
 CREATE OR REPLACE FUNCTION automapost.choose_jobs(
-    p_types text[], p_n bigint, p_handler text, e automapost.engine)
+    p_types text[], p_n bigint, p_handler text, p_low_lease bigint, e automapost.engine)
 RETURNS uuid[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -206,27 +209,50 @@ BEGIN
     -- Mostly it is the first few of the highest priority, as they come; only where some must be passed
     -- over is it worth to read far.
     FOREACH depth IN ARRAY ARRAY[p_n + 1, p_n + 1, 5000] LOOP
-        WITH RECURSIVE kind AS MATERIALIZED (
+        WITH RECURSIVE running AS MATERIALIZED (
+            SELECT r.job_type, r.job_key, r.limit_key FROM automapost.job_queue r
+            WHERE r.status = 'running' AND r.lease >= p_low_lease
+        ), kind AS MATERIALIZED (
             SELECT d.name, d.key_limit, CASE WHEN d.concurrency_limit IS NULL THEN p_n
                 ELSE d.concurrency_limit - (
-                    SELECT count(*) FROM automapost.job_queue r
-                    WHERE r.status = 'running' AND r.job_type = d.name) END AS room
+                    SELECT count(*) FROM running r WHERE r.job_type = d.name) END AS room
             FROM automapost.job_definitions d
             WHERE d.kind = 'type' AND d.name = ANY (p_types)
                 AND (d.handler = p_handler OR p_handler = 'builtin' AND d.handler = 'http')
                 AND automapost.is_runnable(d)
-        ), level AS (
-            SELECT k.name, (SELECT max(q.priority) FROM automapost.job_queue q
-                            WHERE q.status = 'pending' AND q.job_type = k.name) AS priority
+        ), low AS MATERIALIZED (
+            SELECT l.job_type AS name, l.priority, l.scheduled_for AS since
+            FROM kind k JOIN automapost.low_water l ON l.job_type = k.name
+            WHERE k.room > 0 AND automapost.is_fresh(l, t)
+        ), gap AS ( -- priorities of which no low water is known: all, or those between
+            SELECT k.name, 1::bigint << 31 AS below,
+                (SELECT COALESCE(max(l.priority), -1) FROM low l WHERE l.name = k.name) AS above
             FROM kind k WHERE k.room > 0
             UNION ALL
-            SELECT l.name, (SELECT max(q.priority) FROM automapost.job_queue q
-                            WHERE q.status = 'pending' AND q.job_type = l.name
-                                AND q.priority < l.priority)
-            FROM level l WHERE l.priority IS NOT NULL
+            SELECT l.name, l.priority, lead(l.priority, 1, -1) OVER (
+                PARTITION BY l.name ORDER BY l.priority DESC) FROM low l
+        ), found AS (
+            SELECT g.name, g.above, (SELECT max(q.priority) FROM automapost.job_queue q
+                                     WHERE q.status = 'pending' AND q.job_type = g.name
+                                         AND q.priority < g.below AND q.priority > g.above) AS priority
+            FROM gap g
+            UNION ALL
+            SELECT f.name, f.above, (SELECT max(q.priority) FROM automapost.job_queue q
+                                     WHERE q.status = 'pending' AND q.job_type = f.name
+                                         AND q.priority < f.priority AND q.priority > f.above)
+            FROM found f WHERE f.priority IS NOT NULL
+        ), level AS MATERIALIZED ( -- where something is due
+            SELECT l.* FROM (
+                SELECT f.name, f.priority, '-infinity' AS since FROM found f WHERE f.priority IS NOT NULL
+                UNION ALL
+                SELECT w.name, w.priority, w.since FROM low w) l
+            WHERE EXISTS (SELECT FROM automapost.job_queue q
+                          WHERE q.status = 'pending' AND q.job_type = l.name
+                              AND q.priority = l.priority
+                              AND q.scheduled_for >= l.since AND q.scheduled_for <= t)
         ), busy AS MATERIALIZED (
-            SELECT r.limit_key AS key, count(*) AS n FROM automapost.job_queue r
-            WHERE r.status = 'running' AND r.limit_key IS NOT NULL GROUP BY 1
+            SELECT r.limit_key AS key, count(*) AS n FROM running r
+            WHERE r.limit_key IS NOT NULL GROUP BY 1
         ), blocked AS MATERIALIZED (
             SELECT l.key FROM automapost.rate_limits l WHERE l.until > t
             UNION ALL
@@ -239,22 +265,20 @@ BEGIN
                 SELECT c.id, c.limit_key, c.job_key, c.due_at, c.scheduled_for, c.created_at
                 FROM automapost.job_queue c
                 WHERE c.status = 'pending' AND c.job_type = l.name AND c.priority = l.priority
-                    AND c.scheduled_for <= t
+                    AND c.scheduled_for >= l.since AND c.scheduled_for <= t
                     AND (c.limit_key IS NULL OR c.limit_key NOT IN (SELECT b.key FROM blocked b)
                         AND split_part(c.limit_key, ':', 1) NOT IN (SELECT b.key FROM blocked b))
                 ORDER BY c.scheduled_for, c.created_at
                 LIMIT CASE WHEN first_look THEN (
                     SELECT p_n / count(*) + 1 FROM level h
-                    WHERE h.priority = (SELECT max(t.priority) FROM level t)) ELSE depth END) q
-            WHERE l.priority IS NOT NULL AND (NOT first_look
-                OR l.priority = (SELECT max(t.priority) FROM level t))
+                    WHERE h.priority = (SELECT max(m.priority) FROM level m)) ELSE depth END) q
+            WHERE NOT first_look OR l.priority = (SELECT max(m.priority) FROM level m)
         ), of_key AS (
             SELECT a.*, row_number() OVER in_order AS nth,
                 bool_or(a.due_at < t - e.pace_after) OVER in_order AS behind
             FROM looked_at a
             WHERE a.job_key IS NULL OR NOT EXISTS (
-                SELECT FROM automapost.job_queue r
-                WHERE r.job_type = a.name AND r.job_key = a.job_key AND r.status = 'running')
+                SELECT FROM running r WHERE r.job_type = a.name AND r.job_key = a.job_key)
             WINDOW in_order AS (PARTITION BY a.limit_key
                                 ORDER BY a.priority DESC, a.scheduled_for, a.created_at, a.id)
         ), fitting AS (
@@ -286,6 +310,66 @@ BEGIN
     RETURN chosen;
 END
 $$;
+
+-- How far this claim has come: after so many leases (claim_turns.note_after), after each look at all,
+-- and no more when the many are over.
+CREATE OR REPLACE FUNCTION automapost.note_low_water(
+    turn automapost.claim_turns, p_claimed automapost.job_queue[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    t timestamptz := clock_timestamp();
+    newest bigint := (SELECT max(q.lease) FROM unnest(p_claimed) q);
+    many boolean := newest >= turn.noted + turn.note_after;
+    types text[];
+    alone boolean;
+BEGIN
+    IF many IS NOT TRUE THEN
+        types := ARRAY(SELECT l.job_type FROM automapost.low_water l
+                       WHERE NOT automapost.is_fresh(l, t)
+                           AND l.job_type IN (SELECT q.job_type FROM unnest(p_claimed) q));
+        IF types = '{}' THEN
+            RETURN;
+        ELSIF turn.noted_at < t - interval '1 min' THEN
+            DELETE FROM automapost.low_water l WHERE l.job_type = ANY (types);
+            RETURN;
+        END IF;
+    END IF;
+    -- Before what waits, and before what is put in by a transaction that began a little while ago.
+    INSERT INTO automapost.low_water AS l (job_type, priority, scheduled_for, looked_at)
+    SELECT c.job_type, c.priority, LEAST(t - interval '100 ms', COALESCE((
+            SELECT min(q.scheduled_for) FROM automapost.job_queue q
+            WHERE q.status = 'pending' AND q.job_type = c.job_type AND q.priority = c.priority
+                AND q.scheduled_for >= COALESCE(b.scheduled_for, '-infinity')), c.latest)),
+        COALESCE(b.looked_at, t)
+    FROM (SELECT q.job_type, q.priority, max(q.scheduled_for) AS latest
+          FROM unnest(p_claimed) q GROUP BY 1, 2) c
+    LEFT JOIN automapost.low_water b
+        ON b.job_type = c.job_type AND b.priority = c.priority AND automapost.is_fresh(b, t)
+    ON CONFLICT (job_type, priority) DO UPDATE
+        SET scheduled_for = excluded.scheduled_for, looked_at = excluded.looked_at;
+
+    IF NOT many THEN
+        RETURN;
+    END IF;
+    -- Of leases that another claim is giving at this moment nothing can be known. An external worker
+    -- may have time until it commits: it takes no turn but its own.
+    SELECT count(*) = (SELECT count(*) FROM automapost.claim_turns) INTO alone
+    FROM (SELECT FROM automapost.claim_turns WHERE turn.handler = 'builtin'
+          FOR NO KEY UPDATE SKIP LOCKED) c;
+    UPDATE automapost.claim_turns c
+    SET noted = newest, noted_at = t, low_lease = CASE WHEN alone THEN (
+            SELECT min(q.lease) FROM automapost.job_queue q
+            WHERE q.status = 'running' AND q.lease >= turn.low_lease) ELSE c.low_lease END
+    WHERE c.handler = turn.handler;
+END
+$$;
+
+-- Whether the low water counts: after a second all jobs are looked at once more.
+CREATE OR REPLACE FUNCTION automapost.is_fresh(l automapost.low_water, t timestamptz)
+RETURNS boolean
+LANGUAGE sql STABLE
+RETURN l.looked_at > t - interval '1 s' AND l.looked_at <= t;
 
 -- Active, and not paused at this moment.
 CREATE OR REPLACE FUNCTION automapost.is_runnable(d automapost.job_definitions)

@@ -210,6 +210,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
             THEN i.compare_reason ELSE p_reason END,
         compare_from = COALESCE(i.compare_from, p_from);
     UPDATE automapost.hosts SET compared_at = NULL;
+    UPDATE automapost.claim_turns SET noted = noted + 1000000;  -- what is skipped was not given
     SELECT setval('automapost.leases', s.last_value + 1000000) FROM automapost.leases s
 $$;
 
