@@ -33,13 +33,24 @@ DECLARE
     of_kind uuid[];
     one uuid;
 BEGIN
+    IF loaded <> '{}' THEN
+        claimed := automapost.lease_jobs(p_worker, p_batch, automapost.asked_types(p_types), p_n, 'builtin');
+    END IF;
+    -- The input of a type without a function of its own is its payload. Hundreds of such jobs go from one
+    -- function to the other without lying in a variable, for which their array would be taken apart.
+    RETURN QUERY
+        SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text, q.attempts::bigint,
+            d.timeout_ms::bigint, CASE d.handler WHEN 'http' THEN 'http' ELSE 'run' END,
+            CASE d.handler WHEN 'http' THEN jsonb_build_object('url', d.http_url,
+                'credential', d.http_credential, 'headers', d.http_headers, 'payload', q.payload)
+            ELSE COALESCE(q.payload, '{}') END
+        FROM unnest(CASE loaded WHEN '{}' THEN automapost.lease_jobs(p_worker, p_batch,
+                automapost.asked_types(p_types), p_n, 'builtin') ELSE claimed END) q
+        JOIN automapost.job_definitions d ON d.name = q.job_type
+        WHERE q.job_type <> ALL (loaded);
     IF loaded = '{}' THEN
-        RETURN QUERY SELECT * FROM automapost.payloads(automapost.lease_jobs(p_worker, p_batch,
-            automapost.asked_types(p_types), p_n, 'builtin'), loaded);
         RETURN;
     END IF;
-    claimed := automapost.lease_jobs(p_worker, p_batch, automapost.asked_types(p_types), p_n, 'builtin');
-    RETURN QUERY SELECT * FROM automapost.payloads(claimed, loaded);
     -- A row that cannot be loaded (somebody's data is not what it should be) keeps no other waiting.
     FOR kind, of_kind IN
         SELECT q.job_type, array_agg(q.id) FROM unnest(claimed) q
@@ -61,22 +72,6 @@ BEGIN
 END
 $$;
 
--- The input of jobs whose type has no function of its own, which p_loaded names: it is their payload.
-CREATE OR REPLACE FUNCTION automapost.payloads(p_claimed automapost.job_queue[], p_loaded text[])
-RETURNS TABLE (id text, lease bigint, execution_id text, job_type text, attempt bigint,
-               timeout_ms bigint, mode text, input jsonb)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT q.id::text, q.lease, q.execution_id::text, q.job_type::text, q.attempts::bigint,
-        d.timeout_ms::bigint, CASE d.handler WHEN 'http' THEN 'http' ELSE 'run' END,
-        CASE d.handler WHEN 'http' THEN pg_catalog.jsonb_build_object('url', d.http_url,
-            'credential', d.http_credential, 'headers', d.http_headers, 'payload', q.payload)
-        ELSE COALESCE(q.payload, '{}') END
-    FROM pg_catalog.unnest(p_claimed) q
-    JOIN automapost.job_definitions d ON d.name = q.job_type
-    WHERE q.job_type <> ALL (p_loaded);
-END;
-
 -- Takes due jobs of p_types with that handler under leases, at most p_n, as choose_jobs() finds them.
 -- p_batch is the client's: asking again with the same one, after an answer that was lost, returns what
 -- that claim took. AM003: this database is a copy.
@@ -94,6 +89,7 @@ DECLARE
     world text[] := ARRAY(SELECT d.name FROM automapost.job_definitions d WHERE d.touches_world);
     once text[] := world || 'refresh-token'::text; -- what may not be done twice
     durable boolean;
+    newest bigint;
 BEGIN
     -- A claim that a crash of the server takes back was never made: the job waits as before, and is done
     -- once more. Not so what is sent, and a token, which refreshing uses up; and an external worker's
@@ -144,15 +140,19 @@ BEGIN
                 FOR UPDATE SKIP LOCKED))
             RETURNING q AS job
         )
-        SELECT array_agg(t.job), bool_or((t.job).job_type = ANY (once)) INTO claimed, durable
-        FROM taken t;
+        SELECT array_agg(t.job), bool_or((t.job).job_type = ANY (once)), max((t.job).lease)
+        INTO claimed, durable, newest FROM taken t;
         IF durable THEN
             PERFORM set_config('synchronous_commit', 'on', true);
         END IF;
     EXCEPTION WHEN unique_violation THEN
         RETURN '{}'; -- a key began to run elsewhere at this moment; the next claim sees it
     END;
-    PERFORM automapost.note_low_water(turn, claimed);
+    IF newest >= turn.noted + turn.note_after OR EXISTS (
+        SELECT FROM automapost.low_water l
+        WHERE l.job_type = ANY (p_types) AND NOT automapost.is_fresh(l, clock_timestamp())) THEN
+        PERFORM automapost.note_low_water(turn, claimed, newest);
+    END IF;
     RETURN COALESCE(claimed, '{}');
 END
 $$;
@@ -202,7 +202,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t timestamptz := clock_timestamp();
     chosen uuid[];
-    deepest bigint;
+    all_seen boolean;
     depth bigint;      -- how many of a level are looked at
     first_look boolean := true;
 BEGIN
@@ -301,10 +301,14 @@ BEGIN
             LIMIT p_n
         )
         SELECT ARRAY(SELECT p.id FROM picked p),
-            (SELECT max(n.of_level) FROM (
-                SELECT count(*) AS of_level FROM looked_at a GROUP BY a.name, a.priority) n)
-        INTO chosen, deepest;
-        EXIT WHEN cardinality(chosen) >= p_n OR NOT first_look AND COALESCE(deepest, 0) < depth;
+            -- of no level more than is looked at, and of each that there is
+            NOT EXISTS (SELECT FROM level l
+                LEFT JOIN (SELECT a.name, a.priority, count(*) AS n
+                           FROM looked_at a GROUP BY 1, 2) a USING (name, priority)
+                WHERE a.n >= CASE WHEN first_look THEN p_n / (SELECT count(*) FROM level) ELSE depth END
+                    OR a.n IS NULL AND first_look)
+        INTO chosen, all_seen;
+        EXIT WHEN cardinality(chosen) >= p_n OR all_seen;
         first_look := false;
     END LOOP;
     RETURN chosen;
@@ -314,12 +318,11 @@ $$;
 -- How far this claim has come: after so many leases (claim_turns.note_after), after each look at all,
 -- and no more when the many are over.
 CREATE OR REPLACE FUNCTION automapost.note_low_water(
-    turn automapost.claim_turns, p_claimed automapost.job_queue[])
+    turn automapost.claim_turns, p_claimed automapost.job_queue[], newest bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t timestamptz := clock_timestamp();
-    newest bigint := (SELECT max(q.lease) FROM unnest(p_claimed) q);
     many boolean := newest >= turn.noted + turn.note_after;
     types text[];
     alone boolean;

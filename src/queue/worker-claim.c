@@ -173,17 +173,21 @@ int worker_claim(Worker *w, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
         unsigned urgent, plain;
         size_t n_urgent = 0, n_plain = 0;
-        int r;
+        int r = 0;
 
         worker_adapt(w);
         worker_room(w, &urgent, &plain);
         if (now(CLOCK_BOOTTIME) < w->next_urgent)
                 urgent = 0;
-        r = claim_types(w, w->urgent_types, urgent, &n_urgent, &error);
+        if (w->look.plain)
+                r = claim_types(w, w->plain_types, plain, &n_plain, &error);
+        if (r >= 0)
+                r = claim_types(w, w->urgent_types, urgent, &n_urgent, &error);
         if (r >= 0 && urgent > 0)
                 w->next_urgent = n_urgent == 0 ? now(CLOCK_BOOTTIME) + w->engine->beat / 12 : 0;
-        if (r >= 0)
+        if (r >= 0 && !w->look.plain)
                 r = claim_types(w, w->plain_types, plain, &n_plain, &error);
+        w->look.plain = false;
         if (r < 0 && streq_ptr(error.code, "AM001"))
                 return worker_was_given_up(w, ret_error);
         if (r < 0) {

@@ -49,6 +49,7 @@ typedef struct Worker {
                 int64_t due; /* jobs due, as far as they are counted */
                 usec_t lag;  /* how late the oldest of them is */
                 bool paused;
+                bool plain;   /* one of a plain type was notified: these are claimed first */
                 bool listens; /* this connection has said LISTEN … */
                 bool deaf;    /* … to somebody who passes no notifications on */
         } look;               /* of a resident worker */

@@ -49,12 +49,17 @@ static void listen_here(Worker *w) {
         w->look.deaf = deaf;
 }
 
-static bool is_ours(const Worker *w, const char *type) {
-        for (size_t i = 0; i < w->config->n_types; i++)
-                if (streq_ptr(w->config->types[i]->name, type) ||
-                    (type && streq(w->config->types[i]->name, "http")))
-                        return true; /* any name may be one that the application does */
-        return false;
+/* The type of ours that does jobs of that type; NULL for none. */
+static const JobType *type_for(const Worker *w, const char *name) {
+        const JobType *http = NULL;
+
+        for (size_t i = 0; name && i < w->config->n_types; i++) {
+                if (streq(w->config->types[i]->name, name))
+                        return w->config->types[i];
+                if (streq(w->config->types[i]->name, "http"))
+                        http = w->config->types[i]; /* any name may be one of the application's */
+        }
+        return http;
 }
 
 /* Takes what was notified by now. */
@@ -64,15 +69,20 @@ static void hear(Worker *w) {
         while ((payload = db_heard(*w->db))) {
                 _cleanup_free_ char *owned = payload;
                 _cleanup_(json_unrefp) JsonObject *o = NULL;
+                const JobType *type;
 
                 if (json_parse(owned, strlen(owned), &o) < 0)
                         continue; /* anybody may notify anything */
-                if (is_ours(w, json_string(o, "type"))) {
-                        w->look.deaf = false;
-                        w->drained = false;
+                type = type_for(w, json_string(o, "type"));
+                if (!type)
+                        continue;
+                w->look.deaf = false;
+                w->drained = false;
+                w->next_claim = 0;
+                if (type->prepare)
                         w->next_urgent = 0;
-                        w->next_claim = 0;
-                }
+                else
+                        w->look.plain = true;
         }
 }
 
