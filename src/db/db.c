@@ -15,7 +15,7 @@
 
 struct Db {
         PGconn *connection;
-        const Query *sent; /* by db_send(): its answer is to be received, … */
+        const Query *sent;        /* by db_send(): its answer is to be received, … */
         usec_t timeout, deadline; /* … before this time */
 };
 
@@ -555,9 +555,8 @@ int db_send(Db *db, const Query *query, const char *const *params, usec_t timeou
         return r;
 }
 
-static int receive(Db *db, Rows **ret, Error *ret_error) {
+static int receive(Db *db, const char *what, Rows **ret, Error *ret_error) {
         _cleanup_(PQclearp) PGresult *result = NULL;
-        const char *what = db->sent->name;
         Rows *rows;
         int r;
 
@@ -581,7 +580,7 @@ int db_receive(Db *db, Rows **ret, Error *ret_error) {
                 return give_up(db, -EIO, db->timeout, db->sent->name, ret_error);
         if (PQisBusy(db->connection) && now(CLOCK_BOOTTIME) < db->deadline)
                 return 0;
-        r = receive(db, ret, ret_error);
+        r = receive(db, db->sent->name, ret, ret_error);
         return r < 0 ? r : 1;
 }
 
@@ -589,7 +588,7 @@ int db_query(Db *db, const Query *query, const char *const *params, usec_t timeo
              Error *ret_error) {
         int r = db_send(db, query, params, timeout, ret_error);
 
-        return r < 0 ? r : receive(db, ret, ret_error);
+        return r < 0 ? r : receive(db, query->name, ret, ret_error);
 }
 
 int db_value(Db *db, const Query *query, const char *const *params, usec_t timeout, char **ret,

@@ -55,8 +55,8 @@ int db_password_verifier(Db *db, const char *login, const char *password, char *
 int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
              Error *ret_error);
 /* The same in two steps, so that something else is done meanwhile: the statement is sent; and its
- * answer is taken when it is there. db_receive(): 0 as long as it is not (wait on db_fd(), no longer
- * than the timeout), 1 with the rows, or an error. In between nothing else is asked. */
+ * answer is taken when it is there. db_receive(): 0 as long as it is not (wait on db_fd(), no
+ * longer than the timeout), 1 with the rows, or an error. In between nothing else is asked. */
 int db_send(Db *db, const Query *query, const char *const *params, usec_t timeout,
             Error *ret_error);
 int db_receive(Db *db, Rows **ret, Error *ret_error);
@@ -64,8 +64,8 @@ int db_receive(Db *db, Rows **ret, Error *ret_error);
 int db_value(Db *db, const Query *query, const char *const *params, usec_t timeout, char **ret,
              Error *ret_error);
 /* The socket to wait on for answers and, after a LISTEN, for what others notify (-1 where there is
- * none), and the payload of the next notification that is here already, to be freed; NULL where there is none. A
- * connection that turns out to be lost is closed. */
+ * none), and the payload of the next notification that is here already, to be freed; NULL where
+ * there is none. A connection that turns out to be lost is closed. */
 int db_fd(const Db *db);
 char *db_heard(Db *db);
 /* The server process that this connection was made with; a pooler that gives statements to others

@@ -156,8 +156,7 @@ int settle_arrays(Task **tasks, size_t n, Str ret[static SETTLE_ARRAYS]) {
                 usec_t ran = t->ended_at > t->job.started_at ? t->ended_at - t->job.started_at : 0;
                 JsonObject *result = t->outcome.result;
 
-                if (array_add(ids, t->job.id) < 0 ||
-                    array_add_number(leases, t->job.lease) < 0 ||
+                if (array_add(ids, t->job.id) < 0 || array_add_number(leases, t->job.lease) < 0 ||
                     array_add(executions, t->job.execution_id) < 0 ||
                     array_add_number(started, (int64_t) t->job.started_at) < 0 ||
                     array_add_number(durations, (int64_t) (ran / USEC_PER_MSEC)) < 0 ||

@@ -42,13 +42,13 @@ typedef struct Task {
 
         /* shared */
         TaskState state;
-        bool has_actor;    /* some thread still works on it */
-        bool cancelled;    /* somebody wants it cancelled */
-        bool lost;         /* the lease is somebody else's now */
-        bool abandoned;    /* past its timeout: settled already, only a receipt still counts */
-        bool put_back;     /* stopping: not to be begun any more */
-        unsigned tries;    /* failed settles */
-        Line *lines;       /* said, and not known to be stored */
+        bool has_actor; /* some thread still works on it */
+        bool cancelled; /* somebody wants it cancelled */
+        bool lost;      /* the lease is somebody else's now */
+        bool abandoned; /* past its timeout: settled already, only a receipt still counts */
+        bool put_back;  /* stopping: not to be begun any more */
+        unsigned tries; /* failed settles */
+        Line *lines;    /* said, and not known to be stored */
         size_t n_lines, max_lines;
         int64_t n_said; /* lines ever */
         Outcome outcome;
@@ -86,8 +86,8 @@ bool pool_done(Pool *p, usec_t timeout);
 /* The coordinator has heard the wake_fd: what ends from now on wakes it again. */
 void pool_heard(Pool *p);
 
-/* Hands tasks to the pool: starts threads where none are idle. Of plain tasks only the first gets an
- * actor at once, for mostly it is done with all of them before a second one is awake. */
+/* Hands tasks to the pool: starts threads where none are idle. Of plain tasks only the first gets
+ * an actor at once, for mostly it is done with all of them before a second one is awake. */
 int pool_submit(Pool *p, Task **tasks, size_t n, Error *ret_error);
 /* It was not: an actor for each plain task that still waits. */
 void pool_spread(Pool *p);

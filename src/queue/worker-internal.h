@@ -61,7 +61,7 @@ typedef struct Worker {
         WorkerCounts counts;
 } Worker;
 
-/* worker-link.c: the worker and its one connection. */
+/* worker-link.c: the worker and its first connection. */
 
 /* Waits for a signal, an actor, or until a time. */
 void worker_wait(Worker *w, usec_t until);
@@ -115,8 +115,8 @@ void worker_look_lost(Worker *w);
 
 int worker_log_running(Worker *w, Error *ret_error);
 
-/* worker-aside.c: quick plain tasks are settled over a second connection, while the first claims the
- * next ones: the server has more than one processor. */
+/* worker-aside.c: quick plain tasks are settled over a second connection, while the first claims
+ * the next ones: the server has more than one processor. */
 
 /* Whether they are at this time: jobs come and end by the hundred. */
 bool worker_goes_aside(const Worker *w);
