@@ -7,6 +7,8 @@
 #include "queue/settle.h"
 #include "queue/worker-internal.h"
 
+#define IDLE_MAX (60 * USEC_PER_SEC)
+
 bool worker_goes_aside(const Worker *w) {
         return w->ahead > w->pool.max_plain && !w->stopping &&
                now(CLOCK_BOOTTIME) >= w->aside.next_try;
@@ -54,6 +56,7 @@ void worker_send_aside(Worker *w, Task **ended, size_t n) {
                 w->aside.tasks[i] = ended[i];
         }
         w->aside.n = n;
+        w->aside.used = now(CLOCK_BOOTTIME);
 }
 
 void worker_hear_aside(Worker *w) {
@@ -83,4 +86,11 @@ void worker_hear_aside(Worker *w) {
         }
         w->aside.n = 0;
         worker_forget_recorded(w);
+}
+
+void worker_rest_aside(Worker *w) {
+        if (!w->aside.db || w->aside.n > 0 || now(CLOCK_BOOTTIME) < w->aside.used + IDLE_MAX)
+                return;
+        db_free(w->aside.db);
+        w->aside.db = NULL;
 }

@@ -42,6 +42,7 @@ typedef struct Worker {
                 Db *db;
                 Task *tasks[SETTLE_BATCH]; /* whose settle is under way */
                 size_t n;
+                usec_t used;     /* when it last was */
                 usec_t next_try; /* where it could not be had */
         } aside;                 /* a second connection */
         struct {
@@ -124,6 +125,8 @@ bool worker_goes_aside(const Worker *w);
 void worker_send_aside(Worker *w, Task **ended, size_t n);
 /* Takes the answer, where it is there. */
 void worker_hear_aside(Worker *w);
+/* Closes it when it was not used for a while. */
+void worker_rest_aside(Worker *w);
 
 /* worker-settle.c: what became of tasks. */
 

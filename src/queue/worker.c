@@ -73,6 +73,7 @@ static int worker_turn(Worker *w, Error *ret_error) {
         if (w->stopping)
                 worker_put_back_unbegun(w);
         if (t >= w->next_beat) {
+                worker_rest_aside(w);
                 r = worker_beat(w, ret_error);
                 if (r >= 0)
                         r = worker_log_running(w, ret_error);
