@@ -1,12 +1,16 @@
--- What a definition with handler 'http' must have, with errors that name the column (22023). A secret is
--- never in the table: http_credential names a file in /etc/automapost-jobs/credentials.
+-- What a definition with handler 'http' must have, with errors that name the column (22023), and that no
+-- other has its name: who asks for jobs of "http" means all of them. A secret is never in the table:
+-- http_credential names a file in /etc/automapost-jobs/credentials.
 CREATE OR REPLACE FUNCTION automapost.http_definition_checked()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     header record;
 BEGIN
-    IF NEW.kind <> 'type' THEN
+    IF NEW.name = 'http' THEN
+        RAISE EXCEPTION 'name: http is the name of a handler, and of no definition' USING ERRCODE = '22023',
+            HINT = 'Any other name will do.';
+    ELSIF NEW.kind <> 'type' THEN
         RAISE EXCEPTION 'handler http is for job types, and % is a service', NEW.name
             USING ERRCODE = '22023';
     ELSIF NEW.touches_world THEN
@@ -40,7 +44,8 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER job_definitions_http BEFORE INSERT OR UPDATE ON automapost.job_definitions
-    FOR EACH ROW WHEN (NEW.handler = 'http') EXECUTE FUNCTION automapost.http_definition_checked();
+    FOR EACH ROW WHEN (NEW.handler = 'http' OR NEW.name = 'http')
+    EXECUTE FUNCTION automapost.http_definition_checked();
 
 -- The types that a service asks for: those that it knows, and with "http" among them all that are done
 -- by calling the application.

@@ -2,7 +2,7 @@
 -- Types that the application does when it is called: what a definition must have, who claims their jobs
 -- and what they are given. (Each refusal of a definition: tests/integration/test_http_handler.py.)
 BEGIN;
-SELECT plan(18);
+SELECT plan(20);
 SELECT t.worker('w1');
 
 CREATE FUNCTION pg_temp.define(name text, url text DEFAULT 'http://127.0.0.1:3000/jobs')
@@ -20,6 +20,11 @@ SELECT throws_ok($$ UPDATE automapost.job_definitions SET handler = 'http' WHERE
     '22023', NULL, 'a definition that becomes one is looked at as well');
 SELECT throws_ok($$ UPDATE automapost.job_definitions SET kind = 'service' WHERE name = 'report' $$,
     '22023', 'handler http is for job types, and report is a service', 'no service is one');
+
+SELECT throws_ok(pg_temp.define('http'), '22023', 'name: http is the name of a handler, and of no definition',
+    'nor is one called so');
+SELECT throws_ok($$ INSERT INTO automapost.job_definitions (name) VALUES ('http') $$, '22023', NULL,
+    'whoever does it');
 
 SELECT is(automapost.asked_types('{plain}'), '{plain}', 'who calls nobody asks for none of them');
 SELECT set_eq('SELECT unnest(automapost.asked_types(''{plain,http}''))',
