@@ -64,6 +64,7 @@ export const jobQueue = automapost.table('job_queue', {
     createdBy: text('created_by').notNull().default(sql`SESSION_USER`),
     finishedAt: timestamp('finished_at', { withTimezone: true }),
     cancelVersion: text('cancel_version'),
+    beginBatch: text('begin_batch'),
 });
 
 export const jobExecutions = automapost.table('job_executions', {

@@ -65,6 +65,7 @@ export type BuiltinTypes = {
     'social-media-post': { postId: string; authProviderId?: string; kind?: 'post' | 'comment' };
     'refresh-token': { authProviderId: string };
     noop: Payload;
+    'noop-send': Payload;
     sleep: { ms: number };
 };
 

@@ -3,7 +3,9 @@
 -- {"id", "lease", "version", "handle", "way", "request": {…}}. Verdicts: go (send exactly these
 -- bytes), again (put back whole: it was edited, or somebody is changing it), paused, cancelled,
 -- late, held, lost (the lease is no longer this worker's), stale (nothing was looked at: the beat is
--- old, or meet_host() has something to say). Asking again with the same batch gives the same go. To
+-- old, or meet_host() has something to say). Asking again with the same batch gives the same go. A job
+-- that is no delivery needs no more than its lease, and is not held: whoever sees no end of it, does it
+-- once more. To
 -- a worker that names its machine comes one row more, without id: mark, with what is to be in the
 -- machine's state folder before the first byte leaves.
 CREATE OR REPLACE FUNCTION automapost.begin_jobs(p_worker text, p_batch text, p_items jsonb)
@@ -47,7 +49,8 @@ BEGIN
     FOR j IN
         SELECT i AS item, q AS whole_job, q.id AS job, q.lease, q.locked_by, q.status, q.begun,
             q.cancel_requested_at, q.cancel_requested_by, q.limit_key, q.attempts,
-            d.id AS delivery, d.state, d.kind, d.begin_number, d.begin_batch, d.job_id, d.request,
+            d.id AS delivery, d.state, d.kind, COALESCE(d.begin_number, 0) AS begin_number,
+            COALESCE(d.begin_batch, q.begin_batch) AS begin_batch, d.job_id, d.request,
             d.first_sent_at, d.due_at AS delivery_due_at, d.late_allowed,
             y.paused_reason, automapost.is_runnable(y) AS runnable,
             (SELECT l.reason FROM automapost.rate_limits l
@@ -79,6 +82,18 @@ BEGIN
             begin_number := j.begin_number;
         ELSIF j.begun THEN
             verdict := 'lost'; -- what is being sent cannot begin again
+        ELSIF j.delivery IS NULL AND (j.whole_job).job_type <> 'social-media-post' THEN
+            IF j.cancel_requested_at IS NOT NULL THEN
+                verdict := 'cancelled';
+                detail := 'cancelled by ' || j.cancel_requested_by;
+                PERFORM automapost.cancel_as_requested(j.whole_job, NULL, detail);
+            ELSIF NOT j.runnable OR j.provider_pause IS NOT NULL THEN
+                verdict := 'paused';
+                detail := COALESCE(j.provider_pause, j.paused_reason);
+                PERFORM automapost.put_back_job(j.job, NULL);
+            ELSE
+                verdict := 'go';
+            END IF;
         ELSIF j.delivery IS NULL OR j.state NOT IN ('pending', 'unconfirmed') THEN
             verdict := 'cancelled';
             detail := 'the delivery is ' || COALESCE(j.state, 'gone');
@@ -150,7 +165,7 @@ BEGIN
     FROM unnest(go) g
     WHERE d.job_id = g.id;
     UPDATE automapost.job_queue q
-    SET begun = true, attempts = q.attempts + 1, updated_at = clock_timestamp()
+    SET begun = true, begin_batch = p_batch, attempts = q.attempts + 1, updated_at = clock_timestamp()
     WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g));
     INSERT INTO automapost.limit_keys AS k (key, last_begun)
     SELECT DISTINCT q.limit_key, clock_timestamp() FROM automapost.job_queue q

@@ -168,7 +168,7 @@ RETURN pg_catalog.format('automapost.%I', 'load_' || pg_catalog.replace(p_type, 
 CREATE OR REPLACE FUNCTION automapost.is_done_here(p_type text, p_handler text)
 RETURNS boolean
 LANGUAGE sql STABLE
-RETURN p_handler = 'http' OR p_handler = 'builtin' AND (p_type IN ('noop', 'sleep')
+RETURN p_handler = 'http' OR p_handler = 'builtin' AND (p_type IN ('noop', 'noop-send', 'sleep')
     OR pg_catalog.to_regproc(automapost.load_function(p_type)) IS NOT NULL);
 
 -- The inputs of claimed jobs of one type. What ends or is put back while loading has no row.

@@ -269,7 +269,10 @@ BEGIN
         PERFORM automapost.put_back_job(job.id, due, item.class, item.code, said);
         RETURN;
     WHEN 'unknown' THEN
-        IF d.id IS NULL THEN
+        IF d.id IS NULL AND job.attempts >= job.max_attempts THEN
+            PERFORM automapost.end_job(job.id, 'failed', item.code, said, NULL, item.class);
+            RETURN;
+        ELSIF d.id IS NULL THEN
             due := t + automapost.backoff(job.attempts);
         ELSE
             due := d.begun_at + e.send_deadline + e.reconcile_margin;

@@ -370,7 +370,7 @@ BEGIN
     reason := CASE WHEN lapsed THEN 'worker-lapsed' WHEN q.begun THEN 'sending' ELSE 'running' END;
     facts := jsonb_build_object('since', q.locked_at, 'begun', q.begun, 'attempts', q.attempts,
         'host', w.host, 'pid', w.pid, 'service', w.service, 'worker', q.locked_by,
-        'beat_at', w.last_beat, 'begun_at', d.begun_at, 'cancel_by', q.cancel_requested_by,
+        'beat_at', w.last_beat, 'begun_at', COALESCE(d.begun_at, q.updated_at), 'cancel_by', q.cancel_requested_by,
         'cancel_at', q.cancel_requested_at);
     template := ' runs since {@since} on {host} ('
         || CASE w.service WHEN 'external' THEN 'worker {worker}' ELSE 'automapost-{service}, pid '

@@ -121,7 +121,9 @@ BEGIN
         RETURNING * INTO d;
         SELECT COALESCE(d.begun_at, due) + e.send_deadline + e.reconcile_margin INTO due
         FROM automapost.engine e;
-    ELSIF job.cancel_requested_at IS NULL AND NOT world AND job.attempts >= job.max_attempts THEN
+    END IF;
+    IF job.cancel_requested_at IS NULL AND job.attempts >= job.max_attempts AND (NOT world OR job.begun
+        AND NOT EXISTS (SELECT FROM automapost.post_deliveries p WHERE p.job_id = job.id)) THEN
         PERFORM automapost.end_job(job.id, 'failed', 'worker-died', p_reason, NULL, 'transient');
         RETURN 'failed';
     END IF;

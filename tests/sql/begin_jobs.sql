@@ -2,7 +2,7 @@
 -- begin_jobs(), the write-ahead: what is on record before the first byte leaves, and every reason
 -- for which no byte leaves.
 BEGIN;
-SELECT plan(61);
+SELECT plan(77);
 SELECT t.worker('w1'), t.worker('w2');
 
 -- go
@@ -199,6 +199,62 @@ UPDATE t.claims SET worker = 'w3' WHERE id = t.job_of(63);
 SELECT is(t.begin(t.job_of(63)), 'lost', 'who only knows its number begins nothing');
 UPDATE t.claims SET worker = 'w4' WHERE id = t.job_of(63);
 SELECT is(t.begin(t.job_of(63)), 'go', 'its own does');
+
+-- What is no delivery
+CREATE FUNCTION pg_temp.sender(n bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    job text := (SELECT id FROM automapost.enqueue('noop-send', jsonb_build_object('n', n)));
+BEGIN
+    PERFORM t.worker('w5');
+    PERFORM t.claim('w5', '{noop-send}');
+    RETURN job;
+END
+$$;
+CREATE FUNCTION pg_temp.is_now(job text) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', q.status, q.attempts, CASE WHEN q.begun THEN 'begun' END, q.error_code)
+    FROM t.job(job) q
+$$;
+CREATE TEMP TABLE s AS SELECT pg_temp.sender(1) AS job;
+SELECT is(pg_temp.is_now(job), 'running 0', 'claimed, no attempt is used') FROM s;
+SELECT is(t.begin(job, 'b-s'), 'go', 'it needs its lease alone') FROM s;
+SELECT is(pg_temp.is_now(job), 'running 1 begun', 'and is on record as begun') FROM s;
+SELECT is(t.begin(job, 'b-s'), 'go', 'asked again') FROM s;
+SELECT is(pg_temp.is_now(job), 'running 1 begun', 'it is begun once') FROM s;
+SELECT is(t.begin(job, 'b-t'), 'lost', 'in another batch not at all') FROM s;
+SELECT is(t.settle(job, 'done'), 'settled completed', 'done') FROM s;
+SELECT is((x.status, x.retry_count)::text, '(completed,0)', 'its attempt is a row')
+FROM s JOIN automapost.job_executions x ON x.job_queue_id::text = s.job;
+
+CREATE TEMP TABLE s2 AS SELECT pg_temp.sender(2) AS job;
+SELECT automapost.cancel(job) FROM s2;
+SELECT is(t.begin(job) || ': ' || pg_temp.is_now(job), 'cancelled: cancelled 0 cancelled', 'cancelled before')
+FROM s2;
+CREATE TEMP TABLE s3 AS SELECT pg_temp.sender(3) AS job;
+SELECT automapost.pause('noop-send', 'test');
+SELECT is(t.begin(job) || ': ' || pg_temp.is_now(job), 'paused: pending 0', 'paused before') FROM s3;
+SELECT automapost.resume('noop-send');
+SELECT automapost.cancel(job) FROM s3;
+
+-- Its worker dies, or says that it does not know: it is done once more, as often as it may be tried
+CREATE TEMP TABLE s4 AS SELECT pg_temp.sender(4) AS job;
+SELECT t.begin(job) FROM s4;
+SELECT automapost.release_worker('w5', 'test');
+SELECT is(pg_temp.is_now(job), 'pending 1 worker-died', 'begun by one that died') FROM s4;
+SELECT ok(t.is_in((t.job(job)).scheduled_for, (SELECT send_deadline + reconcile_margin FROM automapost.engine)),
+    'not before it can have ended') FROM s4;
+SELECT t.pass('10 min'), t.worker('w6');
+SELECT is(t.claim('w6', '{noop-send}'), ARRAY[job], 'then again') FROM s4;
+SELECT t.begin(job) FROM s4;
+SELECT is(t.settle(job, 'unknown', '{"class": "unknown-outcome", "code": "odd", "message": "?"}') || ': '
+    || pg_temp.is_now(job), 'settled pending: pending 2 odd', 'an end that nobody saw') FROM s4;
+SELECT t.pass('1 h'), t.claim('w6', '{noop-send}'), t.begin(job) FROM s4;
+SELECT is(t.settle(job, 'unknown', '{"class": "unknown-outcome", "code": "odd", "message": "?"}') || ': '
+    || pg_temp.is_now(job), 'settled failed: failed 3 odd', 'at the third attempt it has failed') FROM s4;
+CREATE TEMP TABLE s5 AS SELECT id AS job FROM automapost.enqueue('noop-send', '{}', max_attempts => 1);
+GRANT SELECT ON s5 TO PUBLIC;
+SELECT t.claim('w6', '{noop-send}'), t.begin(job) FROM s5;
+SELECT automapost.release_worker('w6', 'test');
+SELECT is(pg_temp.is_now(job), 'failed 1 worker-died', 'so it has when its worker dies') FROM s5;
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -18,7 +18,7 @@ SELECT t.refuses('SELECT pg_temp.check_job(''no-such'')', '22023',
     'job_type "no-such" is not defined',
     'an unknown type is named');
 SELECT t.refuses('SELECT pg_temp.check_job(''no-such'')', '22023',
-    'noop, plain, refresh-token, sleep, social-media-post',
+    'noop, noop-send, plain, refresh-token, sleep, social-media-post',
     'and the hint lists the defined ones');
 SELECT t.refuses('SELECT pg_temp.check_job(''cleanup'')', '22023',
     'job_type "cleanup" is not defined',
