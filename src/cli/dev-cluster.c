@@ -581,7 +581,8 @@ static int make_database(const Dev *d, Error *ret_error) {
 }
 
 /* The logins, their passwords (for TCP alone; over the socket none is needed), the files that name
- * them. Passwords are made anew where the files are missing. */
+ * them, quoted so that a shell can read them too (a URL has an &). Passwords are made anew where the
+ * files are missing. */
 static int make_logins(const Dev *d, Db *db, Error *ret_error) {
         _cleanup_(erase_and_freep) char *script = NULL, *env = NULL, *application = NULL;
         _cleanup_free_ char *url = NULL, *own = NULL;
@@ -611,18 +612,18 @@ static int make_logins(const Dev *d, Db *db, Error *ret_error) {
                 return r;
         env = strjoinf(
                 "# What the services and the command use; written by \"automapost dev up\".\n"
-                "AUTOMAPOST_DATABASE_URL=%s\n"
+                "AUTOMAPOST_DATABASE_URL='%s'\n"
                 "AUTOMAPOST_PROVIDERS=sandbox\n"
-                "AUTOMAPOST_SANDBOX_DIR=%s/sandbox\n"
-                "AUTOMAPOST_STATE_DIR=%s/state\n",
+                "AUTOMAPOST_SANDBOX_DIR='%s/sandbox'\n"
+                "AUTOMAPOST_STATE_DIR='%s/state'\n",
                 url, d->dir, d->dir);
         application =
                 d->host ? strjoinf(
-                                  "# For the application itself.\nDATABASE_URL=postgresql://" LOGIN_APPLICATION
-                                  ":%s@%s:%u/" DEV_DATABASE "\n",
+                                  "# For the application itself.\nDATABASE_URL='postgresql://" LOGIN_APPLICATION
+                                  ":%s@%s:%u/" DEV_DATABASE "'\n",
                                   password, strchr(d->host, ':') ? "[::1]" : d->host, d->port)
                         : strjoinf("# For the application itself; \"automapost dev up --listen "
-                                   "127.0.0.1:PORT\" gives it TCP.\nDATABASE_URL=%s\n",
+                                   "127.0.0.1:PORT\" gives it TCP.\nDATABASE_URL='%s'\n",
                                    own);
         if (!env || !application)
                 return error_oom(ret_error);

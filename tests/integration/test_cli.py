@@ -661,6 +661,13 @@ def postmaster(folder) -> int:
     return int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
 
 
+def sourced(file, name: str) -> str:
+    """A setting as a shell has it that reads the file, which is how people use it."""
+    read = subprocess.run(["sh", "-c", 'set -ae; . "$1"; env -0', "sh", file], check=True, timeout=10,
+                          stdout=subprocess.PIPE, text=True)
+    return dict(line.partition("=")[::2] for line in read.stdout.split("\0"))[name]
+
+
 def test_dev_up_run_down(dev):
     assert "There is no development database" in dev("dev", "status", status=1).out
     up = dev("dev", "up")
@@ -676,8 +683,7 @@ def test_dev_up_run_down(dev):
     # no TCP unless it is asked for
     jobs = dev("jobs")
     assert "using the development database" in jobs.err and str(dev.folder) in jobs.err
-    url = next(line.partition("=")[2] for line in (dev.folder / "env").read_text().splitlines()
-               if line.startswith("AUTOMAPOST_DATABASE_URL="))
+    url = sourced(dev.folder / "env", "AUTOMAPOST_DATABASE_URL")
     with contextlib.closing(psycopg2.connect(url)) as connection:
         cursor = connection.cursor()
         cursor.execute("SHOW listen_addresses")
@@ -712,9 +718,7 @@ def test_dev_listens_for_the_application(dev):
     dev("dev", "up")
     up = dev("dev", "up", "--listen", f"127.0.0.1:{port}")
     assert f"127.0.0.1:{port}" in up.out
-    url = next(line.partition("=")[2]
-               for line in (dev.folder / "application.env").read_text().splitlines()
-               if line.startswith("DATABASE_URL="))
+    url = sourced(dev.folder / "application.env", "DATABASE_URL")
     assert f"@127.0.0.1:{port}/" in url
     with contextlib.closing(psycopg2.connect(url)) as connection:
         cursor = connection.cursor()
