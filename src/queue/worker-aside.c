@@ -17,7 +17,9 @@ bool worker_goes_aside(const Worker *w) {
 /* Without it the first connection does the same a little later: nothing is lost, for a settle may
  * be asked twice. */
 static void worker_aside_failed(Worker *w, const Error *error) {
-        log_full(LOG_DEBUG, NULL, error, "Settling over the first connection for now");
+        log_full(w->aside.failed ? LOG_DEBUG : LOG_NOTICE, NULL, error,
+                 "The second connection failed; settling over the first for now");
+        w->aside.failed = true;
         for (size_t i = 0; i < w->aside.n; i++) {
                 w->aside.tasks[i]->leaving = false;
                 w->aside.tasks[i]->odd = true;
@@ -85,6 +87,7 @@ void worker_hear_aside(Worker *w) {
                         worker_settled_plain(w, t);
         }
         w->aside.n = 0;
+        w->aside.failed = false;
         worker_forget_recorded(w);
 }
 

@@ -44,6 +44,7 @@ typedef struct Worker {
                 size_t n;
                 usec_t used;     /* when it last was */
                 usec_t next_try; /* where it could not be had */
+                bool failed;     /* since it last did its part: once is enough to say so */
         } aside;                 /* a second connection */
         struct {
                 usec_t next; /* the next look */

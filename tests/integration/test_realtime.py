@@ -540,6 +540,7 @@ def test_no_second_connection_is_to_be_had(world, resident):
         assert_each_done_once(world, 3000)
         assert not aside(world)
         stop(process)
+        assert process.stderr.count("The second connection failed") == 1
     finally:
         world.rows(f'ALTER ROLE "{w.SERVICE_ROLE}" CONNECTION LIMIT -1')
 
