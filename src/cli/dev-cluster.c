@@ -581,8 +581,8 @@ static int make_database(const Dev *d, Error *ret_error) {
 }
 
 /* The logins, their passwords (for TCP alone; over the socket none is needed), the files that name
- * them, quoted so that a shell can read them too (a URL has an &). Passwords are made anew where the
- * files are missing. */
+ * them, quoted so that a shell can read them too (a URL has an &). Passwords are made anew where
+ * the files are missing. */
 static int make_logins(const Dev *d, Db *db, Error *ret_error) {
         _cleanup_(erase_and_freep) char *script = NULL, *env = NULL, *application = NULL;
         _cleanup_free_ char *url = NULL, *own = NULL;
