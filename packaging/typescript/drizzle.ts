@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Made by packaging/typescript/generate. drizzle-kit looks at the schema public alone unless
-// schemaFilter says otherwise: leave it so, for these tables are automapost-jobs' to migrate.
+// Made by packaging/typescript/generate. For queries alone: leave this file out of "schema" in
+// drizzle.config.ts, and what is in there must not export it, or drizzle-kit would make these tables.
 // Jobs may be inserted and read; what changes one is a function of jobs.ts.
 import { relations, sql } from 'drizzle-orm';
 import { bigint, boolean, integer, jsonb, pgSchema, text, timestamp, uuid, varchar } from 'drizzle-orm/pg-core';

@@ -582,7 +582,7 @@ static int make_database(const Dev *d, Error *ret_error) {
 
 /* The logins, their passwords (for TCP alone; over the socket none is needed), the files that name
  * them, quoted so that a shell can read them too (a URL has an &). Passwords are made anew where
- * the files are missing. */
+ * the files are missing. The application may make databases, as "prisma migrate dev" wants. */
 static int make_logins(const Dev *d, Db *db, Error *ret_error) {
         _cleanup_(erase_and_freep) char *script = NULL, *env = NULL, *application = NULL;
         _cleanup_free_ char *url = NULL, *own = NULL;
@@ -599,7 +599,7 @@ static int make_logins(const Dev *d, Db *db, Error *ret_error) {
                           "') IS NULL THEN CREATE ROLE " LOGIN_APPLICATION "; END IF;\n"
                           "END $$;\n"
                           "ALTER ROLE " LOGIN_SERVICE " LOGIN;\n"
-                          "ALTER ROLE " LOGIN_APPLICATION " LOGIN PASSWORD '%s';\n"
+                          "ALTER ROLE " LOGIN_APPLICATION " LOGIN CREATEDB PASSWORD '%s';\n"
                           "ALTER DATABASE " DEV_DATABASE " OWNER TO " LOGIN_APPLICATION ";\n"
                           "ALTER SCHEMA public OWNER TO " LOGIN_APPLICATION ";\n",
                           password);

@@ -9,7 +9,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import * as schema from './drizzle';
 import { sqlState } from './jobs';
 
-const { PrismaClient } = createRequire(__filename)('../client');
+const { PrismaClient } = createRequire(__filename)('../automapost/client');
 const { PrismaPg } = createRequire(__filename)('@prisma/adapter-pg');
 
 const connectionString = process.env.DATABASE_URL!;
