@@ -47,10 +47,12 @@ BEGIN
     IF current_user = (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = TG_RELID) THEN
         RETURN NULL;
     END IF;
-    RAISE EXCEPTION '% of automapost.job_queue is not for %', lower(TG_OP), current_user
+    -- The names are in the message itself: Prisma hands on no hint.
+    RAISE EXCEPTION '% of automapost.job_queue is not for %: call automapost.cancel, retry or enqueue, '
+        'or as a worker claim, complete and fail', lower(TG_OP), current_user
         USING ERRCODE = '42501',
-        HINT = 'Call automapost.cancel(id), automapost.retry(id), or '
-            'automapost.enqueue(…, job_key, on_conflict => ''replace'' or ''reschedule'').';
+        HINT = 'A pending job is changed by automapost.enqueue(…, job_key, on_conflict => ''replace'' '
+            'or ''reschedule'').';
 END
 $$;
 

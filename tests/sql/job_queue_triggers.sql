@@ -62,16 +62,20 @@ SELECT matches(pg_temp.app('INSERT INTO automapost.job_queue (job_type, job_key)
     '^23505: ', 'a key that lives is refused by the index');
 
 -- Everything else is the functions' business
+CREATE FUNCTION pg_temp.refusal(what text) RETURNS text LANGUAGE sql AS $$
+    SELECT '42501: ' || what || ' of automapost.job_queue is not for automapost_jobs_app: call '
+        'automapost.cancel, retry or enqueue, or as a worker claim, complete and fail'
+$$;
 SELECT is(pg_temp.app('UPDATE automapost.job_queue SET status = ''completed'''),
-    '42501: update of automapost.job_queue is not for automapost_jobs_app', 'UPDATE is refused');
+    pg_temp.refusal('update'), 'UPDATE is refused');
 SELECT is(pg_temp.app('UPDATE automapost.job_queue SET status = ''completed'' WHERE false'),
-    '42501: update of automapost.job_queue is not for automapost_jobs_app', 'also of no row');
+    pg_temp.refusal('update'), 'also of no row');
 SELECT is(pg_temp.app('DELETE FROM automapost.job_queue'),
-    '42501: delete of automapost.job_queue is not for automapost_jobs_app', 'DELETE is refused');
+    pg_temp.refusal('delete'), 'DELETE is refused');
 SELECT is(pg_temp.app($$ INSERT INTO automapost.job_queue (id, job_type) VALUES (t.id(1)::uuid,
     'plain')
         ON CONFLICT (id) DO UPDATE SET status = 'completed' $$),
-    '42501: update of automapost.job_queue is not for automapost_jobs_app', 'an upsert is refused');
+    pg_temp.refusal('update'), 'an upsert is refused');
 SELECT is(pg_temp.app('TRUNCATE automapost.job_queue'),
     '42501: permission denied for table job_queue',
     'TRUNCATE is refused');
@@ -81,9 +85,9 @@ BEGIN
     EXECUTE statement;
 END $$;
 SELECT t.refuses(format('SELECT pg_temp.as_app(%L)', statement), '42501', says,
-    'a hint names ' || says)
+    'it names ' || says)
 FROM (VALUES ('UPDATE automapost.job_queue SET priority = 1',
-    'automapost.cancel(id), automapost.retry(id)'),
+    'call automapost.cancel, retry or enqueue'),
     ('DELETE FROM automapost.job_queue',
         'automapost.enqueue(…, job_key, on_conflict => ''replace''')) v (statement, says);
 SELECT is((SELECT count(*) FROM automapost.job_queue WHERE status = 'pending'), 3::bigint,

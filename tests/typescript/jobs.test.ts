@@ -138,7 +138,7 @@ for (const [name, way] of Object.entries(ways)) {
         for (const statement of ['UPDATE automapost.job_queue SET priority = 1 WHERE id::text = $1',
                                  'DELETE FROM automapost.job_queue WHERE id::text = $1'])
             await assert.rejects(way.query(statement, [id]),
-                (error) => sqlState(error) === '42501' && /is not for application/.test(String(error)));
+                (error) => sqlState(error) === '42501' && /is not for application: call automapost\.cancel, retry or enqueue/.test(String(error)));
     });
 
     test(`${name}: cancel, why, retry`, async () => {

@@ -26,7 +26,7 @@ const scheduledFor = new Date(Date.now() + 3_600_000);
 const payload = { month: '2026-11', list: [1, null, { deep: 'é' }] };
 const refused = (error: unknown) => {
     const cause = (error as { cause?: unknown }).cause;
-    return sqlState(error) === '42501' && /is not for application/.test(`${error} ${cause}`);
+    return sqlState(error) === '42501' && /is not for application: call automapost\.cancel, retry or enqueue/.test(`${error} ${cause}`);
 };
 
 test('Prisma: a job is created', async () => {

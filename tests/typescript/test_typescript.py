@@ -56,6 +56,11 @@ def test_orms(world, node):
     node("orm.test.js", DONE_JOB_ID=done, FAILED_POST_ID=failed)
 
 
+def test_the_queue_class_of_the_plan(world, node):
+    report_and_failed_post(world)
+    node("plan.test.js")
+
+
 def test_worker(world, node):
     """The ticks of a service, which give up who has lapsed, come when the test asks for one."""
     world.scale(5)
