@@ -3,62 +3,30 @@
 schema, and what they do to the application's tables is no harm. On a laptop's database, as its owner."""
 
 import contextlib
-import os
 import shutil
 import subprocess
-from datetime import datetime, timezone
 from pathlib import Path
 
-import psycopg2
 import pytest
 
-from harness import app
 from harness.postgres import newest_bindir
-from harness.process import free_port
-from integration.cli_fixtures import environment, short_folder
-from integration.world import Build
+from integration.laptop import Laptop
 
 HERE = Path(__file__).parent
 
 
-class Laptop:
-    """What "automapost dev up" makes, and a folder of the application's with its tools."""
+class Tools(Laptop):
+    """With the tools in the application's folder."""
 
-    def __init__(self, build: Build, compiled: Path):
-        self.build = build
-        self.members = 0
-        self.home = short_folder()
-        self.folder = self.home / "application"
-        self.folder.mkdir()
+    def __init__(self, build, compiled: Path):
+        super().__init__(build)
         (self.folder / "node_modules").symlink_to(compiled / "node_modules")
         for config in (HERE / "tools").iterdir():
             shutil.copy(config, self.folder)
-        for file in ("no-engine", "schema.prisma"):     # see install
-            (self.folder / file).touch()
-        port = free_port()
-        self.command("dev", "up", "--listen", f"127.0.0.1:{port}")
-        line = (self.database / "application.env").read_text().splitlines()[-1]
-        self.url = line.partition("=")[2].strip("'")
-        self.connection = psycopg2.connect(self.url)
-        self.connection.autocommit = True
-
-    @property
-    def database(self) -> Path:
-        return self.home / "automapost-jobs" / "dev"
-
-    def run(self, *argv: str, status: int = 0) -> str:
-        env = environment(
-            HOME=str(self.home), XDG_DATA_HOME=str(self.home), DATABASE_URL=self.url if hasattr(self, "url") else "",
-            CHECKPOINT_DISABLE="1", PRISMA_HIDE_UPDATE_MESSAGE="1", NO_COLOR="1",
-            PRISMA_SCHEMA_ENGINE_BINARY=str(self.folder / "no-engine"),
-            PRISMA_QUERY_ENGINE_LIBRARY=str(self.folder / "no-engine"))
-        done = subprocess.run(argv, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, timeout=120,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        assert done.returncode == status, f"{argv} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
-
-    def command(self, *words: str) -> str:
-        return self.run(str(self.build.program("automapost")), *words)
+        missing = self.folder / "no-engine"     # see install
+        missing.touch()
+        self.env |= {"CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1", "NO_COLOR": "1",
+                     "PRISMA_SCHEMA_ENGINE_BINARY": str(missing), "PRISMA_QUERY_ENGINE_LIBRARY": str(missing)}
 
     def prisma(self, *words: str) -> str:
         return self.run("node_modules/.bin/prisma", *words)
@@ -66,57 +34,35 @@ class Laptop:
     def kit(self, *words: str) -> str:
         return self.run("node_modules/.bin/drizzle-kit", *words)
 
-    def rows(self, sql: str, *values: object) -> list:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            return cursor.fetchall()
-
     def ours(self) -> str:
         """Our schema, as text."""
         dump = subprocess.run(
             [newest_bindir() / "pg_dump", "--schema-only", "--schema=automapost", "--restrict-key=0",
-             f"host={self.database} user=postgres dbname=automapost port={self.connection.info.port}"],
+             f"host={self.database} user=postgres dbname=automapost port={self.port}"],
             stdout=subprocess.PIPE, check=True, text=True, timeout=60)
         assert "CREATE TABLE automapost.job_queue" in dump.stdout
         return dump.stdout
 
     def publishes(self) -> None:
         """A post that is due goes out."""
-        self.members += 1   # other ones than the samples
-        user = app.member(self.connection, f"tools-{self.members}@example.test")
-        post = app.post(self.connection, user, "it goes out", datetime.now(timezone.utc), [],
-                        [app.account(self.connection, user, "bluesky", "did:plc:a", "token")])
-        self.run("sh", "-c", 'set -a; . "$1"; exec "$2"', "sh", str(self.database / "env"),
-                 str(self.build.program("automapost-social-media")))
+        post = self.post("it goes out")
+        self.publish()
         assert self.rows("SELECT status::text FROM posts WHERE id = %s", post) == [("SENT",)]
-
-    def close(self) -> None:
-        self.connection.close()
-        self.command("dev", "down", "--yes")
-        shutil.rmtree(self.home)
 
 
 @pytest.fixture
 def laptop(build, compiled):
-    made = Laptop(build, compiled)
-    with contextlib.closing(made):
+    with contextlib.closing(Tools(build, compiled)) as made:
         yield made
-
-
-def schema_of_prisma(laptop: Laptop, change: str = "") -> None:
-    """The application's tables as Prisma reads them, with another column in "leads"."""
-    file = laptop.folder / "schema.prisma"
-    if not change:
-        file.write_text('datasource db {\n  provider = "postgresql"\n  url = env("DATABASE_URL")\n}\n')
-        laptop.prisma("db", "pull")
-    text = file.read_text()
-    assert "model posts {" in text and "job_queue" not in text
-    file.write_text(text.replace("model leads {", "model leads {" + change))
 
 
 def test_prisma(laptop):
     ours = laptop.ours()
-    schema_of_prisma(laptop)
+    schema = laptop.folder / "schema.prisma"
+    schema.write_text('datasource db {\n  provider = "postgresql"\n  url = env("DATABASE_URL")\n}\n')
+    laptop.prisma("db", "pull")
+    text = schema.read_text()
+    assert "model posts {" in text and "job_queue" not in text
     assert "already in sync" in laptop.prisma("db", "push", "--skip-generate")
 
     # The tables as they are become the first migration, which stands as applied.
@@ -128,7 +74,7 @@ def test_prisma(laptop):
     (migrations / "migration_lock.toml").write_text('provider = "postgresql"\n')
     laptop.prisma("migrate", "resolve", "--applied", "0_init")
 
-    schema_of_prisma(laptop, change="\n  note String?")
+    schema.write_text(text.replace("model leads {", "model leads {\n  note String?"))
     laptop.prisma("migrate", "dev", "--skip-generate", "--name", "note")
     second = next(migrations.glob("*_note/migration.sql"))
     changes = [line for line in second.read_text().splitlines() if line and not line.startswith("--")]
