@@ -453,13 +453,24 @@ int dev_remove(const Dev *d, Error *ret_error) {
 
 /* ---- the cluster ---- */
 
+static int append_to(const char *path, const char *text, Error *ret_error) {
+        _cleanup_(close_filep) FILE *f = NULL;
+
+        if (!text)
+                return error_oom(ret_error);
+        f = fopen(path, "ae");
+        if (!f || fputs(text, f) < 0 || fflush(f) != 0)
+                return error_setf(ret_error, ERROR_CONFIG, -errno, NULL, "cannot write %s: %s",
+                                  path, strerrordesc_np(errno));
+        return 0;
+}
+
 /* Made beside its place and moved there when it is complete: an initdb that was interrupted leaves
  * nothing that looks like a cluster. */
 static int make_cluster(Dev *d, Error *ret_error) {
         _cleanup_free_ char *program = NULL, *fresh = dev_path(d, "data.new"),
                             *data = dev_path(d, "data"), *output = NULL, *conf = NULL, *hba = NULL,
-                            *text = NULL;
-        _cleanup_(close_filep) FILE *f = NULL;
+                            *more = NULL;
         int r;
 
         r = remove_tree(d, "data.new", ret_error);
@@ -484,28 +495,29 @@ static int make_cluster(Dev *d, Error *ret_error) {
                 return error_setf(ret_error, ERROR_CONFIG, -EIO, "initdb", "initdb failed: %s",
                                   tail(output));
 
-        f = fopen(conf, "ae");
-        if (!f ||
-            fprintf(f,
-                    "\n# automapost dev: a socket in the folder, which nobody else may enter\n"
-                    "unix_socket_directories = '%s'\n"
-                    "shared_buffers = 32MB\n"
-                    "timezone = 'UTC'\n"
-                    "log_timezone = 'UTC'\n"
-                    "include = '../server.conf'\n",
-                    d->dir) < 0 ||
-            fflush(f) != 0)
-                return error_setf(ret_error, ERROR_CONFIG, -errno, NULL, "cannot write %s: %s",
-                                  conf, strerrordesc_np(errno));
+        more = strjoinf("\n# automapost dev: a socket in the folder, which nobody else may enter\n"
+                        "unix_socket_directories = '%s'\n"
+                        "shared_buffers = 32MB\n"
+                        "timezone = 'UTC'\n"
+                        "log_timezone = 'UTC'\n"
+                        "include = '../server.conf'\n",
+                        d->dir);
+        r = append_to(conf, more, ret_error);
+        /* Whom it reaches is listen_addresses' business; who comes over TCP has a password. */
+        if (r >= 0)
+                r = append_to(hba, "host all all all scram-sha-256\n", ret_error);
+        if (r < 0)
+                return r;
         if (rename(fresh, data) < 0)
                 return error_setf(ret_error, ERROR_CONFIG, -errno, NULL, "cannot move %s: %s",
                                   fresh, strerrordesc_np(errno));
         return 0;
 }
 
-/* HOST:PORT, loopback alone: the development database is nobody else's business. */
+/* HOST:PORT, loopback alone: the development database is nobody else's business. 0.0.0.0 is for a
+ * container, whose port is published from there. */
 static int parse_listen(const char *text, char **ret_host, unsigned *ret_port, Error *ret_error) {
-        static const char *const hosts[] = { "127.0.0.1", "localhost", "::1", "[::1]" };
+        static const char *const hosts[] = { "127.0.0.1", "0.0.0.0", "localhost", "::1", "[::1]" };
         const char *colon = strrchr(text, ':');
         unsigned long port = colon && colon[1] ? strtoul(colon + 1, NULL, 10) : 0;
         size_t n = colon ? (size_t) (colon - text) : 0;
@@ -514,13 +526,15 @@ static int parse_listen(const char *text, char **ret_host, unsigned *ret_port, E
                 if (colon && strlen(hosts[i]) == n && strncmp(hosts[i], text, n) == 0 &&
                     colon[1 + strspn(colon + 1, "0123456789")] == '\0' && port >= 1 &&
                     port <= 65535) {
-                        *ret_host = strdup(i == 3 ? "::1" : hosts[i]);
+                        *ret_host = strdup(streq(hosts[i], "[::1]") ? "::1" : hosts[i]);
                         *ret_port = (unsigned) port;
                         return *ret_host ? 0 : error_oom(ret_error);
                 }
         return error_setf(
                 ret_error, ERROR_CONFIG, -EINVAL, "usage",
-                "--listen must be 127.0.0.1:PORT, with a port from 1 to 65535, not \"%s\"", text);
+                "--listen must be 127.0.0.1:PORT (in a container 0.0.0.0:PORT), with a port from 1 to "
+                "65535, not \"%s\"",
+                text);
 }
 
 /* Where it listens, kept beside the cluster. 1 where that changed. */
@@ -580,6 +594,12 @@ static int make_database(const Dev *d, Error *ret_error) {
         return 0;
 }
 
+static const char *address_for_application(const Dev *d) {
+        if (streq(d->host, "0.0.0.0"))
+                return "127.0.0.1";
+        return strchr(d->host, ':') ? "[::1]" : d->host;
+}
+
 /* The logins, their passwords (for TCP alone; over the socket none is needed), the files that name
  * them, quoted so that a shell can read them too (a URL has an &). Passwords are made anew where
  * the files are missing. The application may make databases, as "prisma migrate dev" wants. */
@@ -621,7 +641,7 @@ static int make_logins(const Dev *d, Db *db, Error *ret_error) {
                 d->host ? strjoinf(
                                   "# For the application itself.\nDATABASE_URL='postgresql://" LOGIN_APPLICATION
                                   ":%s@%s:%u/" DEV_DATABASE "'\n",
-                                  password, strchr(d->host, ':') ? "[::1]" : d->host, d->port)
+                                  password, address_for_application(d), d->port)
                         : strjoinf("# For the application itself; \"automapost dev up --listen "
                                    "127.0.0.1:PORT\" gives it TCP.\nDATABASE_URL='%s'\n",
                                    own);

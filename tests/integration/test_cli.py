@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import uuid
@@ -713,6 +714,32 @@ def test_dev_up_run_down(dev):
     assert "There is no development database" in dev("dev", "down").out
 
 
+def own_address() -> str:
+    """One of this machine's that is not loopback; no packet is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError as error:
+            pytest.skip(f"this machine has no address but loopback's: {error.strerror}")
+        return probe.getsockname()[0]
+
+
+def test_dev_listens_in_a_container(dev):
+    """Where the published port comes in by another address; with the password, as on loopback."""
+    port = free_port()
+    dev("dev", "up", "--listen", f"0.0.0.0:{port}")
+    url = sourced(dev.folder / "application.env", "DATABASE_URL")
+    assert f"@127.0.0.1:{port}/" in url
+    outside = url.replace("127.0.0.1", own_address())
+    with contextlib.closing(psycopg2.connect(outside)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM posts")
+    for stranger in (re.sub(r":[0-9a-f]{32}@", ":wrong@", outside),
+                     re.sub(r"automapost_application:[0-9a-f]{32}", "postgres", outside)):
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            psycopg2.connect(stranger)
+    assert dev("dev", "status", "--json").json["listen"] == f"0.0.0.0:{port}"
+
+
 def test_dev_listens_for_the_application(dev):
     port = free_port()
     dev("dev", "up")
@@ -753,7 +780,7 @@ def test_dev_refuses_folders_that_are_not_its_own(dev, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
     answer = dev("dev", "up", "--dir", "/tmp/" + "x" * 120, status=78)
     assert "too long for a socket" in answer.err
-    answer = dev("dev", "up", "--listen", "0.0.0.0:5432", status=64)
+    answer = dev("dev", "up", "--listen", "192.0.2.1:5432", status=64)
     assert "127.0.0.1:PORT" in answer.err
     answer = dev("dev", "psql", status=75)
     assert "automapost dev up" in answer.err

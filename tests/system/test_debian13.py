@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from harness import app
 from harness import machine as m
 from harness.process import HarnessError
 
@@ -55,6 +56,17 @@ def test_dependencies(package13):
     assert "libcurl4t64 (>= 7.85)" in depends and "libpq5" in depends, depends
 
 
+# Another database, by what "migrate --print" says and PostgreSQL's own client: the same schema.
+PRINTED = f"""
+    createdb printed
+    psql -qX -d printed -f /tmp/application.sql
+    automapost migrate --print | psql -qX -v ON_ERROR_STOP=1 -d printed
+    dump() {{ pg_dump --schema-only --schema=automapost --restrict-key=0 "$1"; }}
+    diff <(dump {s.DATABASE}) <(dump printed)
+    dropdb printed
+"""
+
+
 def test_from_install_to_purge(package13, image13, make_site):
     site = make_site(image=image13, bind=[package13.parent])
     machine = site.machine
@@ -63,6 +75,9 @@ def test_from_install_to_purge(package13, image13, make_site):
     assert "Installed, not configured: sudo automapost setup" in said
     site.hold_timers()
     site.make_database()
+    assert site.value("SHOW server_version_num").startswith("17")
+    machine.write("/tmp/application.sql", app.SCHEMA.read_text(encoding="utf-8"))
+    machine.run("bash", "-euo", "pipefail", "-c", PRINTED, user="postgres")
     site.configure()
     with site.receiver_inside(s.w.WebhookReceiver) as fake:
         receiver = site.receiver(s.w.Webhooks(fake))
