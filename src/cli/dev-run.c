@@ -21,7 +21,6 @@
 typedef struct Runner {
         const char *name;
         unsigned every; /* minutes */
-        bool at_once;   /* also when we start */
         pid_t pid;      /* 0: not running */
         char *path;
 } Runner;
@@ -143,7 +142,7 @@ static int loop(Cli *c, Runner *services, size_t n, const sigset_t *signals, Err
                 int sig, r;
 
                 for (size_t i = 0; i < n; i++) {
-                        bool due = first ? services[i].at_once
+                        bool due = first ? services[i].every == 1
                                          : this != minute && this % services[i].every == 0;
 
                         if (!due || services[i].pid > 0)
@@ -166,16 +165,17 @@ static int loop(Cli *c, Runner *services, size_t n, const sigset_t *signals, Err
 }
 
 static int prepare(const Dev *d, bool real, Runner *services, size_t n, Error *ret_error) {
-        _cleanup_free_ char *env = dev_path(d, "env");
+        _cleanup_free_ char *env = dev_path(d, "env"), *credentials = dev_path(d, "credentials");
         int r;
 
-        if (!env)
+        if (!env || !credentials)
                 return error_oom(ret_error);
         /* Whatever this shell is set to: these services are the development database's. */
         r = env_file_load(env, true, ret_error);
         if (r < 0)
                 return r;
-        if (real && setenv("AUTOMAPOST_PROVIDERS", "real", 1) < 0)
+        if (setenv("CREDENTIALS_DIRECTORY", credentials, 1) < 0 ||
+            (real && setenv("AUTOMAPOST_PROVIDERS", "real", 1) < 0))
                 return error_oom(ret_error);
         for (size_t i = 0; i < n; i++) {
                 services[i].path = find_service(services[i].name);
@@ -193,7 +193,7 @@ static int prepare(const Dev *d, bool real, Runner *services, size_t n, Error *r
 
 int dev_run(Cli *c, const Dev *d, bool real, Error *ret_error) {
         Runner services[] = {
-                { .name = "social-media", .every = 1, .at_once = true },
+                { .name = "social-media", .every = 1 },
                 { .name = "queue", .every = 1 },
                 { .name = "cleanup", .every = 10 },
         };
@@ -216,7 +216,8 @@ int dev_run(Cli *c, const Dev *d, bool real, Error *ret_error) {
                         cli_print(c, STYLE_NONE,
                                   "Delivering to the sandbox page: file://%s/sandbox/index.html",
                                   d->dir);
-                cli_print(c, STYLE_NONE, "Due posts are looked for every minute. Ctrl-C ends it.");
+                cli_print(c, STYLE_NONE,
+                          "What is due is done at once, and then by the minute. Ctrl-C ends it.");
                 (void) fflush(stdout);
                 r = loop(c, services, n, &signals, ret_error);
                 end_all(c, services, n, &signals);

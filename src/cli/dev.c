@@ -250,7 +250,7 @@ const Verb verb_dev = {
                 (const Option[]){
                         { "dir", 0, "DIR", "the folder, if not the standard one" },
                         { "listen", 0, "HOST:PORT",
-                          "up: also over TCP, on 127.0.0.1 (in a container 0.0.0.0)" },
+                          "up: TCP as well, on 127.0.0.1 (container: 0.0.0.0)" },
                         { "real", 0, NULL, "run: deliver to the real platforms" },
                         { "yes", 'y', NULL, "down: do not ask" },
                         {},

@@ -141,6 +141,15 @@ static int refuse_answer(const HttpResponse *response, JsonObject *answer, Error
         return -EREMOTEIO;
 }
 
+/* Where an operator puts credentials. systemd hands them on below /run, where nobody looks. */
+static const char *credentials_home(void) {
+        const char *directory = getenv("CREDENTIALS_DIRECTORY");
+
+        return isempty(directory) || strncmp(directory, "/run/", 5) == 0
+                       ? "/etc/automapost-jobs/credentials"
+                       : directory;
+}
+
 static int call(Job *job, Outcome *ret) {
         _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(json_unrefp) JsonObject *answer = NULL;
@@ -158,9 +167,8 @@ static int call(Job *job, Outcome *ret) {
         if (r == 0)
                 return error_setf(&ret->error, ERROR_CONFIG, -ENOKEY, CODE_OPERATOR_ACTION,
                                   "there is no credential %s to sign the call with\n"
-                                  "HINT: put the secret (whsec_…) into "
-                                  "/etc/automapost-jobs/credentials/%s",
-                                  credential, credential);
+                                  "HINT: put the secret (whsec_…) into %s/%s",
+                                  credential, credentials_home(), credential);
         headers = make_headers(json_member(job->input, "headers"));
         body = make_body(job);
         if (!headers || !body)

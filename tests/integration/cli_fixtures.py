@@ -147,3 +147,10 @@ def short_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="ap-"))
     folder.chmod(0o755)
     return folder
+
+
+def sourced(file: Path) -> dict:
+    """The settings as a shell has them that reads the file, which is how people use it."""
+    read = subprocess.run(["sh", "-c", 'set -ae; . "$1"; env -0', "sh", file], check=True, timeout=10,
+                          stdout=subprocess.PIPE, text=True)
+    return dict(line.partition("=")[::2] for line in read.stdout.split("\0"))

@@ -10,7 +10,7 @@ import psycopg2
 
 from harness import app
 from harness.process import free_port
-from .cli_fixtures import environment, short_folder
+from .cli_fixtures import environment, short_folder, sourced
 from .world import Build
 
 
@@ -24,8 +24,9 @@ class Laptop:
         self.env = {"HOME": str(self.home), "XDG_DATA_HOME": str(self.home)}
         self.port = free_port()
         self.command("dev", "up", "--listen", f"127.0.0.1:{self.port}")
-        line = (self.database / "application.env").read_text().splitlines()[-1]
-        self.env["DATABASE_URL"] = line.partition("=")[2].strip("'")
+        given = sourced(self.database / "application.env")
+        self.env["DATABASE_URL"] = given["DATABASE_URL"]
+        self.secret = given["JOBS_SECRET"]
         self.connection = psycopg2.connect(self.env["DATABASE_URL"])
         self.connection.autocommit = True
 

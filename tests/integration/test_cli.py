@@ -20,7 +20,7 @@ import pytest
 from harness import app
 from harness.process import Child, free_port, process_state, wait_readable
 
-from .cli_fixtures import Answer, Command, environment, short_folder
+from .cli_fixtures import Answer, Command, environment, short_folder, sourced
 
 _numbers = itertools.count(1)
 ESCAPE = "\033"
@@ -662,13 +662,6 @@ def postmaster(folder) -> int:
     return int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
 
 
-def sourced(file, name: str) -> str:
-    """A setting as a shell has it that reads the file, which is how people use it."""
-    read = subprocess.run(["sh", "-c", 'set -ae; . "$1"; env -0', "sh", file], check=True, timeout=10,
-                          stdout=subprocess.PIPE, text=True)
-    return dict(line.partition("=")[::2] for line in read.stdout.split("\0"))[name]
-
-
 def test_dev_up_run_down(dev):
     assert "There is no development database" in dev("dev", "status", status=1).out
     up = dev("dev", "up")
@@ -684,7 +677,7 @@ def test_dev_up_run_down(dev):
     # no TCP unless it is asked for
     jobs = dev("jobs")
     assert "using the development database" in jobs.err and str(dev.folder) in jobs.err
-    url = sourced(dev.folder / "env", "AUTOMAPOST_DATABASE_URL")
+    url = sourced(dev.folder / "env")["AUTOMAPOST_DATABASE_URL"]
     with contextlib.closing(psycopg2.connect(url)) as connection:
         cursor = connection.cursor()
         cursor.execute("SHOW listen_addresses")
@@ -728,7 +721,7 @@ def test_dev_listens_in_a_container(dev):
     """Where the published port comes in by another address; with the password, as on loopback."""
     port = free_port()
     dev("dev", "up", "--listen", f"0.0.0.0:{port}")
-    url = sourced(dev.folder / "application.env", "DATABASE_URL")
+    url = sourced(dev.folder / "application.env")["DATABASE_URL"]
     assert f"@127.0.0.1:{port}/" in url
     outside = url.replace("127.0.0.1", own_address())
     with contextlib.closing(psycopg2.connect(outside)) as connection, connection.cursor() as cursor:
@@ -745,7 +738,7 @@ def test_dev_listens_for_the_application(dev):
     dev("dev", "up")
     up = dev("dev", "up", "--listen", f"127.0.0.1:{port}")
     assert f"127.0.0.1:{port}" in up.out
-    url = sourced(dev.folder / "application.env", "DATABASE_URL")
+    url = sourced(dev.folder / "application.env")["DATABASE_URL"]
     assert f"@127.0.0.1:{port}/" in url
     with contextlib.closing(psycopg2.connect(url)) as connection:
         cursor = connection.cursor()

@@ -189,7 +189,7 @@ def test_without_its_credential(world, application):
     world.run("queue")
     after = job(world, waits)
     assert (after["status"], after["error_class"], after["attempts"]) == ("pending", "config", 0)
-    assert "/etc/automapost-jobs/credentials/other-secret" in after["error_message"]
+    assert f"{world.env['CREDENTIALS_DIRECTORY']}/other-secret" in after["error_message"]
     assert application.log == []
 
 

@@ -2,16 +2,22 @@
 """The files of packaging/typescript as an application uses them: the real schema, its own role, the real
 services, Node's processes."""
 
+import contextlib
 import http.server
 import json
 import re
+import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
 from harness import app
+from harness.process import Child
 from integration import world as w
+from integration.cli_fixtures import environment
+from integration.laptop import Laptop
 
 SECRET = "whsec_" + "C" * 32
 
@@ -83,16 +89,24 @@ def test_worker(world, node):
             server.shutdown()
 
 
+@contextlib.contextmanager
+def serve_route(compiled, secret):
+    """The README's route, served; its address."""
+    process = subprocess.Popen(["node", compiled / "out" / "route.js"], stdout=subprocess.PIPE,
+                               env={"PATH": "/usr/local/bin:/usr/bin:/bin", "JOBS_SECRET": secret},
+                               text=True)
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/api/jobs"
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
 @pytest.fixture
 def route(compiled):
-    """The README's route, served."""
-    process = subprocess.Popen(["node", compiled / "out" / "route.js"], stdout=subprocess.PIPE,
-                               env={"PATH": "/usr/local/bin:/usr/bin:/bin", "JOBS_SECRET": SECRET},
-                               text=True)
-    yield f"http://127.0.0.1:{int(process.stdout.readline())}/api/jobs"
-    process.kill()
-    process.wait(10)
-    process.stdout.close()
+    with serve_route(compiled, SECRET) as address:
+        yield address
 
 
 def test_the_route_of_the_readme(world, route):
@@ -114,3 +128,29 @@ def test_the_route_of_the_readme(world, route):
     assert jobs["other"] == ("failed", None,
                              "the application answered 404: no job type of ours: other")
     assert jobs["stolen"] == ("failed", None, "the application answered 401: not signed by us")
+
+
+def test_the_readme_on_a_laptop(build, compiled):
+    """From nothing to a job with types that a route has done, with what "dev up" wrote."""
+    with contextlib.closing(Laptop(build)) as laptop, \
+         serve_route(compiled, laptop.secret) as address:
+        text = (w.TOP / "README.md").read_text(encoding="utf-8")
+        definitions = re.search(r"```sql\n(-- done by a route.*?)```", text, re.S)[1]
+        said = laptop.run("sh", "-euc", 'printf %s "$1" | "$2" dev psql', "sh",
+                          definitions.replace("http://127.0.0.1:3000/api/jobs", address),
+                          str(build.program("automapost")))
+        assert said.count("INSERT 0 1") == 2, said
+        (user,), = laptop.rows("SELECT min(id::text) FROM users")
+        laptop.run("node", "-e", f"""
+            const {{ announce }} = require({json.dumps(str(compiled / "out" / "readme-1.js"))});
+            announce({json.dumps(user)}, "a draft", 7).then(() => process.exit(0));""")
+        assert laptop.rows("SELECT job_type, payload, job_key, status FROM automapost.job_queue") == [
+            ("send-invoice", {"order": 7}, "order-7", "pending")]
+        run = Child("dev run", [build.program("automapost"), "dev", "run"], laptop.home / "run.log",
+                    env=environment(**laptop.env))
+        try:
+            run.wait_until(lambda: laptop.rows("SELECT status, result FROM automapost.job_queue WHERE"
+                                               " job_type = 'send-invoice'") ==
+                           [("completed", {"sent": 7})], time.monotonic() + 60)
+        finally:
+            run.stop(signal.SIGINT, 60)
