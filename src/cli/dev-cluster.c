@@ -205,7 +205,7 @@ static int pg_ctl(Dev *d, const char *verb, const char *const *more, int *ret_st
 }
 
 int dev_is_running(Dev *d, Error *ret_error) {
-        int r, status;
+        int r, status = -1;
 
         if (!dev_exists(d))
                 return 0;
