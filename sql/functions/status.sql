@@ -167,6 +167,10 @@ BEGIN
             d (post_id, user_id, limit_key, job_id, since, waits)
     ), waiting AS MATERIALIZED (
         SELECT * FROM publication p WHERE publishing AND p.waits IS NULL
+    ), ended AS MATERIALIZED (
+        SELECT d.*, count(*) FILTER (WHERE d.state = 'sent') OVER (PARTITION BY d.provider) AS sent
+        FROM automapost.post_deliveries d
+        WHERE d.finished_at > t - interval '1 hour' AND d.state IN ('sent', 'failed')
     ), other AS MATERIALIZED (
         SELECT q.job_type, y.id AS definition, y.handler, automapost.is_runnable(y) AS runnable,
             count(*) AS n, min(q.scheduled_for) AS since,
@@ -273,6 +277,20 @@ BEGIN
         WHERE d.state IN ('pending', 'unconfirmed') AND q.status = 'pending'
             AND q.error_class = 'config'
         GROUP BY d.provider
+
+        UNION ALL -- one member's mistake is that member's; the same of many is somebody else's
+        SELECT 'posts-failing', min(d.finished_at), count(DISTINCT d.post_id), count(DISTINCT d.user_id),
+            automapost.counted(count(DISTINCT d.auth_provider_id), 'account') || ' of '
+                || automapost.platform_name(d.provider) || ' failed alike within an hour ('
+                || d.code || '), more than went out: '
+                || COALESCE((array_agg(d.detail ORDER BY d.finished_at DESC))[1], 'no reason'),
+            ARRAY['automapost', 'why', (array_agg(d.id::text ORDER BY d.finished_at DESC))[1]], NULL,
+            jsonb_build_object('provider', d.provider, 'code', d.code)
+        FROM ended d
+        WHERE d.state = 'failed' AND d.code <> 'reconnect-account'
+        GROUP BY d.provider, d.code
+        HAVING count(DISTINCT d.auth_provider_id) >= 10 AND count(DISTINCT d.user_id) >= 10
+            AND count(*) > min(d.sent)
 
         UNION ALL
         SELECT 'worker-lapsed', w.last_beat, count(DISTINCT d.post_id), count(DISTINCT d.user_id),

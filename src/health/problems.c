@@ -57,6 +57,9 @@ const ProblemKind problem_kinds[] = {
         { "operator-action", SEVERITY_NOT_GOING, "a platform refuses until an operator acts",
           "Posts to it are late, and are tried again.",
           "A setting or a version of the platform's interface is out of date." },
+        { "posts-failing", SEVERITY_NOT_GOING, "the posts of many members fail alike",
+          "Each of them sees that the post failed, and why.",
+          "The application writes something that is not what a platform or this project expects." },
         { "posts-too-old", SEVERITY_NOT_GOING, "posts wait too long", "Posts are late.",
           "More is due than goes out, or the first in the row fails again and again." },
 

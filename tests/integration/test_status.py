@@ -388,6 +388,31 @@ def test_an_operator_must_act(world):
         world.assert_exactly_once()
 
 
+def test_the_posts_of_many_fail_alike(world, webhooks):
+    """A release of the application has written secrets that are none. What nine members do wrong is
+    theirs."""
+    accounts = [webhooks.account(world) for _ in range(10)]
+    world.rows("UPDATE auth_providers SET \"accessToken\" = 'no secret'")
+    for account in accounts[:9]:
+        world.post(account)
+    world.run()
+    assert world.value("SELECT count(*) FROM automapost.post_deliveries WHERE state = 'failed'") == 9
+    assert_well(world)
+    world.post(accounts[9])
+    world.run()
+    said = status(world)
+    assert_said(said, 2, "Posts are not going out: the posts of many members fail alike.",
+                r"10 accounts of webhook failed alike within an hour \(account-invalid\), more than went "
+                "out: the account has no .*; since TIME; 10 posts of 10 members")
+    assert "the account has no" in type_it(world, the_command(said)).stdout
+    world.rows(f"UPDATE auth_providers SET \"accessToken\" = '{w.DEFAULT_SECRET}'")
+    for failed in json.loads(type_it(world, "automapost jobs --status failed --json").stdout):
+        type_it(world, f"automapost retry {failed['id']}")
+    world.run()
+    assert_well(world)
+    world.assert_exactly_once()
+
+
 def test_the_applications_tables_cannot_be_read(world):
     world.rows("REVOKE SELECT ON posts FROM automapost_jobs_owner")
     world.rows('REVOKE SELECT ("scheduledTo") ON posts FROM automapost_jobs_owner')
