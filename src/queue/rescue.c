@@ -17,7 +17,7 @@ int rescue_lapsed(Db *db, usec_t timeout, int64_t *ret_jobs, Error *ret_error) {
         for (size_t i = 0; i < rows_count(rows); i++) {
                 jobs += rows_int64(rows, i, 3, 0);
                 log_event(LOG_WARNING, EVENT_RESCUED,
-                          "%s on %s gave no sign of life: put back its %" PRId64 " jobs",
+                          "%s on %s gave no sign of life; jobs put back: %" PRId64,
                           rows_text(rows, i, 1), rows_text(rows, i, 2), rows_int64(rows, i, 3, 0));
         }
         *ret_jobs = jobs;

@@ -44,8 +44,8 @@ static int release(const char *invocation, const char *file, Error *ret_error) {
         if (r < 0)
                 return r;
         if (!streq_ptr(n, "0"))
-                log_event(LOG_WARNING, EVENT_RESCUED,
-                          "The service ended by %s: put back its %s jobs", why, strnull(n));
+                log_event(LOG_WARNING, EVENT_RESCUED, "The service ended by %s; jobs put back: %s",
+                          why, strnull(n));
         return 0;
 }
 

@@ -195,7 +195,7 @@ def test_who_is_awake_stands_by(world, webhooks):
         (near.invocation,)), what="two beats of the second host")
     far.kill()
     assert near.wait() == 0
-    assert "social-media on elsewhere gave no sign of life: put back its 1 jobs" in near.stderr
+    assert "social-media on elsewhere gave no sign of life; jobs put back: 1" in near.stderr
     hang.release()
     world.settle_down()
     judge(world)

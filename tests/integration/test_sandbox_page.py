@@ -29,9 +29,9 @@ def laptop(build):
 @pytest.fixture
 def browser(tmp_path):
     options = webdriver.ChromeOptions()
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-sync",
-                     "disable-background-networking", "disable-component-update",
-                     f"user-data-dir={tmp_path / 'profile'}"):
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
+                     "no-first-run", "disable-sync", "disable-background-networking",
+                     "disable-component-update", f"user-data-dir={tmp_path / 'profile'}"):
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver", log_path=str(tmp_path / "log")),

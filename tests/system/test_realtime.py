@@ -84,7 +84,7 @@ def test_it_comes_back(site, quick, webhooks, resident, signal):
     hang.release()
     judge(site)
     reason = {"KILL": "signal KILL", "SEGV": "signal SEGV", "STOP": "watchdog"}[signal]
-    assert any(m.startswith(f"The service ended by {reason}") and m.endswith("put back its 1 jobs")
+    assert any(m.startswith(f"The service ended by {reason}") and m.endswith("jobs put back: 1")
                for m in site.machine.messages(f"--unit={UNIT}")), site.unit_journal("realtime")[-20:]
     if signal == "STOP":
         assert any("Watchdog timeout" in m for m in site.machine.messages(f"--unit={UNIT}"))
