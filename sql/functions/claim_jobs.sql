@@ -114,8 +114,7 @@ BEGIN
     SELECT * INTO turn FROM automapost.claim_turns c WHERE c.handler = p_handler FOR NO KEY UPDATE;
     turn.low_lease := (SELECT c.low_lease FROM automapost.claim_turns c WHERE c.handler = 'builtin');
     SELECT array_agg(q) INTO claimed FROM automapost.job_queue q
-    WHERE q.status = 'running' AND q.lease >= turn.low_lease AND q.locked_by = p_worker
-        AND q.claim_batch = p_batch;
+    WHERE q.lease >= turn.low_lease AND q.locked_by = p_worker AND q.claim_batch = p_batch;
     IF claimed IS NOT NULL THEN
         RETURN claimed;
     END IF;
@@ -210,8 +209,9 @@ BEGIN
     -- over is it worth to read far.
     FOREACH depth IN ARRAY ARRAY[p_n + 1, p_n + 1, 5000] LOOP
         WITH RECURSIVE running AS MATERIALIZED (
+            -- Who has a lease runs; by status as well, a plan might walk another index.
             SELECT r.job_type, r.job_key, r.limit_key FROM automapost.job_queue r
-            WHERE r.status = 'running' AND r.lease >= p_low_lease
+            WHERE r.lease >= p_low_lease
         ), kind AS MATERIALIZED (
             SELECT d.name, d.key_limit, CASE WHEN d.concurrency_limit IS NULL THEN p_n
                 ELSE d.concurrency_limit - (
@@ -324,6 +324,9 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t timestamptz := clock_timestamp();
     many boolean := newest >= turn.noted + turn.note_after;
+    began timestamptz := clock_timestamp();
+    took interval;
+    level record;
     types text[];
     alone boolean;
 BEGIN
@@ -339,18 +342,27 @@ BEGIN
         END IF;
     END IF;
     -- Before what waits, and before what is put in by a transaction that began a little while ago.
-    INSERT INTO automapost.low_water AS l (job_type, priority, scheduled_for, looked_at)
-    SELECT c.job_type, c.priority, LEAST(t - interval '100 ms', COALESCE((
-            SELECT min(q.scheduled_for) FROM automapost.job_queue q
-            WHERE q.status = 'pending' AND q.job_type = c.job_type AND q.priority = c.priority
-                AND q.scheduled_for >= COALESCE(b.scheduled_for, '-infinity')), c.latest)),
-        COALESCE(b.looked_at, t)
-    FROM (SELECT q.job_type, q.priority, max(q.scheduled_for) AS latest
-          FROM unnest(p_claimed) q GROUP BY 1, 2) c
-    LEFT JOIN automapost.low_water b
-        ON b.job_type = c.job_type AND b.priority = c.priority AND automapost.is_fresh(b, t)
-    ON CONFLICT (job_type, priority) DO UPDATE
-        SET scheduled_for = excluded.scheduled_for, looked_at = excluded.looked_at;
+    FOR level IN
+        SELECT c.job_type, c.priority, b.looked_at, b.good_for,
+            LEAST(t - interval '100 ms', COALESCE((
+                SELECT min(q.scheduled_for) FROM automapost.job_queue q
+                WHERE q.status = 'pending' AND q.job_type = c.job_type AND q.priority = c.priority
+                    AND q.scheduled_for >= COALESCE(b.scheduled_for, '-infinity')), c.latest)) AS since
+        FROM (SELECT q.job_type, q.priority, max(q.scheduled_for) AS latest
+              FROM unnest(p_claimed) q GROUP BY 1, 2) c
+        LEFT JOIN automapost.low_water b
+            ON b.job_type = c.job_type AND b.priority = c.priority AND automapost.is_fresh(b, t)
+    LOOP
+        -- The row comes when it is asked for: this is what a look at all of the level takes.
+        took := clock_timestamp() - began;
+        INSERT INTO automapost.low_water AS l (job_type, priority, scheduled_for, looked_at, good_for)
+        VALUES (level.job_type, level.priority, level.since, COALESCE(level.looked_at, t),
+            COALESCE(level.good_for, GREATEST(interval '1 s', LEAST(20 * took, interval '30 s'))))
+        ON CONFLICT (job_type, priority) DO UPDATE
+            SET scheduled_for = excluded.scheduled_for, looked_at = excluded.looked_at,
+                good_for = excluded.good_for;
+        began := clock_timestamp();
+    END LOOP;
 
     IF NOT many THEN
         RETURN;
@@ -363,16 +375,16 @@ BEGIN
     UPDATE automapost.claim_turns c
     SET noted = newest, noted_at = t, low_lease = CASE WHEN alone THEN (
             SELECT min(q.lease) FROM automapost.job_queue q
-            WHERE q.status = 'running' AND q.lease >= turn.low_lease) ELSE c.low_lease END
+            WHERE q.lease >= turn.low_lease) ELSE c.low_lease END
     WHERE c.handler = turn.handler;
 END
 $$;
 
--- Whether the low water counts: after a second all jobs are looked at once more.
+-- Whether the low water counts: after good_for all jobs are looked at once more.
 CREATE OR REPLACE FUNCTION automapost.is_fresh(l automapost.low_water, t timestamptz)
 RETURNS boolean
 LANGUAGE sql STABLE
-RETURN l.looked_at > t - interval '1 s' AND l.looked_at <= t;
+RETURN l.looked_at > t - l.good_for AND l.looked_at <= t;
 
 -- Active, and not paused at this moment.
 CREATE OR REPLACE FUNCTION automapost.is_runnable(d automapost.job_definitions)

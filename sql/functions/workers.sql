@@ -36,6 +36,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
     w automapost.workers := automapost.lock_worker(beat.worker);
+    -- Under a lesser lease nothing runs, and much may have run.
+    low bigint := (SELECT c.low_lease FROM automapost.claim_turns c WHERE c.handler = 'builtin');
     job automapost.job_queue;
 BEGIN
     IF w.service <> 'external' AND NOT pg_has_role(session_user, 'automapost_jobs_service', 'USAGE') THEN
@@ -47,7 +49,7 @@ BEGIN
 
     FOR job IN
         SELECT * FROM automapost.job_queue q
-        WHERE q.locked_by = beat.worker AND q.status = 'running' AND q.locked_at < w.last_beat
+        WHERE q.lease >= low AND q.locked_by = beat.worker AND q.locked_at < w.last_beat
             AND q.lease <> ALL (beat.leases)
     LOOP
         -- A row that cannot be written is no reason to take the worker for dead.
@@ -62,12 +64,12 @@ BEGIN
         SELECT l.lease, CASE WHEN q.lease IS NULL THEN 'lost' ELSE 'cancelled' END
         FROM unnest(beat.leases) l (lease)
         LEFT JOIN automapost.job_queue q
-            ON q.lease = l.lease AND q.locked_by = beat.worker AND q.status = 'running'
+            ON q.lease = l.lease AND q.locked_by = beat.worker
         WHERE q.lease IS NULL OR q.cancel_requested_at IS NOT NULL;
 
     FOR job IN
         SELECT * FROM automapost.job_queue q
-        WHERE q.locked_by = beat.worker AND q.status = 'running'
+        WHERE q.lease >= low AND q.locked_by = beat.worker
             AND q.locked_at < clock_timestamp() - (SELECT e.long_run FROM automapost.engine e)
             AND NOT EXISTS (SELECT FROM automapost.job_executions x WHERE x.id = q.execution_id)
     LOOP
