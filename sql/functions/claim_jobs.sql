@@ -114,7 +114,7 @@ BEGIN
     SELECT * INTO turn FROM automapost.claim_turns c WHERE c.handler = p_handler FOR NO KEY UPDATE;
     turn.low_lease := (SELECT c.low_lease FROM automapost.claim_turns c WHERE c.handler = 'builtin');
     SELECT array_agg(q) INTO claimed FROM automapost.job_queue q
-    WHERE q.lease >= turn.low_lease AND q.locked_by = p_worker AND q.claim_batch = p_batch;
+    WHERE q.lease >= turn.low_lease AND q.lease > 0 AND q.locked_by = p_worker AND q.claim_batch = p_batch;
     IF claimed IS NOT NULL THEN
         RETURN claimed;
     END IF;
@@ -209,9 +209,9 @@ BEGIN
     -- over is it worth to read far.
     FOREACH depth IN ARRAY ARRAY[p_n + 1, p_n + 1, 5000] LOOP
         WITH RECURSIVE running AS MATERIALIZED (
-            -- Who has a lease runs; by status as well, a plan might walk another index.
+            -- Who has a lease runs. The second condition is the index's (job_queue_running).
             SELECT r.job_type, r.job_key, r.limit_key FROM automapost.job_queue r
-            WHERE r.lease >= p_low_lease
+            WHERE r.lease >= p_low_lease AND r.lease > 0
         ), kind AS MATERIALIZED (
             SELECT d.name, d.key_limit, CASE WHEN d.concurrency_limit IS NULL THEN p_n
                 ELSE d.concurrency_limit - (
@@ -375,7 +375,7 @@ BEGIN
     UPDATE automapost.claim_turns c
     SET noted = newest, noted_at = t, low_lease = CASE WHEN alone THEN (
             SELECT min(q.lease) FROM automapost.job_queue q
-            WHERE q.lease >= turn.low_lease) ELSE c.low_lease END
+            WHERE q.lease >= turn.low_lease AND q.lease > 0) ELSE c.low_lease END
     WHERE c.handler = turn.handler;
 END
 $$;

@@ -49,7 +49,7 @@ BEGIN
 
     FOR job IN
         SELECT * FROM automapost.job_queue q
-        WHERE q.lease >= low AND q.locked_by = beat.worker AND q.locked_at < w.last_beat
+        WHERE q.lease >= low AND q.lease > 0 AND q.locked_by = beat.worker AND q.locked_at < w.last_beat
             AND q.lease <> ALL (beat.leases)
     LOOP
         -- A row that cannot be written is no reason to take the worker for dead.
@@ -64,12 +64,12 @@ BEGIN
         SELECT l.lease, CASE WHEN q.lease IS NULL THEN 'lost' ELSE 'cancelled' END
         FROM unnest(beat.leases) l (lease)
         LEFT JOIN automapost.job_queue q
-            ON q.lease = l.lease AND q.locked_by = beat.worker
+            ON q.lease = l.lease AND q.lease > 0 AND q.locked_by = beat.worker
         WHERE q.lease IS NULL OR q.cancel_requested_at IS NOT NULL;
 
     FOR job IN
         SELECT * FROM automapost.job_queue q
-        WHERE q.lease >= low AND q.locked_by = beat.worker
+        WHERE q.lease >= low AND q.lease > 0 AND q.locked_by = beat.worker
             AND q.locked_at < clock_timestamp() - (SELECT e.long_run FROM automapost.engine e)
             AND NOT EXISTS (SELECT FROM automapost.job_executions x WHERE x.id = q.execution_id)
     LOOP

@@ -69,7 +69,7 @@ BEGIN
 END
 $$;
 SELECT matches(string_agg(p, ' '), '(on|using) job_queue_running', 'a look by lease goes along the leases')
-FROM pg_temp.plan('SELECT job_type FROM automapost.job_queue WHERE lease >= 1') p WHERE p LIKE '%Scan%';
+FROM pg_temp.plan('SELECT job_type FROM automapost.job_queue WHERE lease >= 1 AND lease > 0') p WHERE p LIKE '%Scan%';
 SELECT t.settle(c.id, 'done') FROM t.claims c JOIN automapost.job_queue q ON q.id::text = c.id
 WHERE q.status = 'running' AND q.lease <> pg_temp.lowest();
 SELECT pg_temp.job(n) FROM generate_series(201, 212) n;
