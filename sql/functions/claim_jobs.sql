@@ -90,6 +90,7 @@ DECLARE
     once text[] := world || 'refresh-token'::text; -- what may not be done twice
     durable boolean;
     newest bigint;
+    began timestamptz;
 BEGIN
     -- A claim that a crash of the server takes back was never made: the job waits as before, and is done
     -- once more. Not so what is sent, and a token, which refreshing uses up; and an external worker's
@@ -118,6 +119,7 @@ BEGIN
     IF claimed IS NOT NULL THEN
         RETURN claimed;
     END IF;
+    began := clock_timestamp();
     chosen := automapost.choose_jobs(p_types, p_n, p_handler, turn.low_lease, e);
     IF chosen = '{}' THEN
         RETURN '{}';
@@ -150,7 +152,7 @@ BEGIN
     IF newest >= turn.noted + turn.note_after OR EXISTS (
         SELECT FROM automapost.low_water l
         WHERE l.job_type = ANY (p_types) AND NOT automapost.is_fresh(l, clock_timestamp())) THEN
-        PERFORM automapost.note_low_water(turn, claimed, newest);
+        PERFORM automapost.note_low_water(turn, claimed, newest, began);
     END IF;
     RETURN COALESCE(claimed, '{}');
 END
@@ -315,17 +317,15 @@ BEGIN
 END
 $$;
 
--- How far this claim has come: after so many leases (claim_turns.note_after), after each look at all,
--- and no more when the many are over.
+-- How far this claim, which began then, has come: after so many leases (claim_turns.note_after), after each
+-- look at all, and no more when the many are over.
 CREATE OR REPLACE FUNCTION automapost.note_low_water(
-    turn automapost.claim_turns, p_claimed automapost.job_queue[], newest bigint)
+    turn automapost.claim_turns, p_claimed automapost.job_queue[], newest bigint, began timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t timestamptz := clock_timestamp();
     many boolean := newest >= turn.noted + turn.note_after;
-    began timestamptz := clock_timestamp();
-    took interval;
     level record;
     types text[];
     alone boolean;
@@ -353,15 +353,14 @@ BEGIN
         LEFT JOIN automapost.low_water b
             ON b.job_type = c.job_type AND b.priority = c.priority AND automapost.is_fresh(b, t)
     LOOP
-        -- The row comes when it is asked for: this is what a look at all of the level takes.
-        took := clock_timestamp() - began;
         INSERT INTO automapost.low_water AS l (job_type, priority, scheduled_for, looked_at, good_for)
         VALUES (level.job_type, level.priority, level.since, COALESCE(level.looked_at, t),
-            COALESCE(level.good_for, GREATEST(interval '1 s', LEAST(20 * took, interval '30 s'))))
+            -- Where this one looked at all: the longer that took, the longer it counts.
+            COALESCE(level.good_for, GREATEST(interval '1 s', LEAST(20 * (clock_timestamp() - began),
+                                                                    interval '30 s'))))
         ON CONFLICT (job_type, priority) DO UPDATE
             SET scheduled_for = excluded.scheduled_for, looked_at = excluded.looked_at,
                 good_for = excluded.good_for;
-        began := clock_timestamp();
     END LOOP;
 
     IF NOT many THEN

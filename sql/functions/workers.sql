@@ -64,7 +64,7 @@ BEGIN
         SELECT l.lease, CASE WHEN q.lease IS NULL THEN 'lost' ELSE 'cancelled' END
         FROM unnest(beat.leases) l (lease)
         LEFT JOIN automapost.job_queue q
-            ON q.lease = l.lease AND q.lease > 0 AND q.locked_by = beat.worker
+            ON q.lease = l.lease AND q.lease >= low AND q.lease > 0 AND q.locked_by = beat.worker
         WHERE q.lease IS NULL OR q.cancel_requested_at IS NOT NULL;
 
     FOR job IN
