@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- How claims remember how far they have come, and that they take the same jobs as if they did not.
 BEGIN;
-SELECT plan(24);
+SELECT plan(27);
 SELECT t.worker('w1');
 
 -- Plain job n of that priority, due so many minutes ago, or later than all before it by a second.
@@ -142,6 +142,23 @@ SELECT pg_temp.claimed(100);
 CREATE TEMP TABLE d AS SELECT * FROM pg_temp.differences(200);
 SELECT is(odd, 0::bigint, 'the same jobs in the same order') FROM d;
 SELECT ok(compared > 200 AND known > 200, 'of some hundreds: ' || compared || ', ' || known) FROM d;
+
+-- A look at all counts twenty times as long as it took.
+CREATE FUNCTION pg_temp.good_for(took interval) RETURNS interval LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_temp.later();
+    PERFORM automapost.note_low_water(c, ARRAY(SELECT q FROM automapost.job_queue q WHERE q.lease > 0 LIMIT 1),
+        c.noted + c.note_after, clock_timestamp() - took)
+    FROM automapost.claim_turns c WHERE c.handler = 'builtin';
+    RETURN (SELECT max(l.good_for) FROM automapost.low_water l
+            WHERE l.looked_at > clock_timestamp() - interval '10 s');
+END
+$$;
+SELECT pg_temp.job(901), pg_temp.later();
+SELECT t.claim('w1', '{plain}', 1000) IS NOT NULL;     -- whatever was left, and that one: something runs
+SELECT ok(pg_temp.good_for('0') < '20 s', 'one that took nothing, a second');
+SELECT ok(pg_temp.good_for('1 s') BETWEEN '20 s' AND '30 s', 'one of a second, twenty');
+SELECT is(pg_temp.good_for('1 min'), '30 s', 'and none more than 30');
 
 SELECT * FROM finish();
 ROLLBACK;
