@@ -168,7 +168,9 @@ BEGIN
     ), waiting AS MATERIALIZED (
         SELECT * FROM publication p WHERE publishing AND p.waits IS NULL
     ), ended AS MATERIALIZED (
-        SELECT d.*, count(*) FILTER (WHERE d.state = 'sent') OVER (PARTITION BY d.provider) AS sent
+        SELECT d.id, d.post_id, d.user_id, d.auth_provider_id, d.provider, d.state, d.code, d.detail,
+            d.finished_at,
+            count(*) FILTER (WHERE d.state = 'sent') OVER (PARTITION BY d.provider) AS sent
         FROM automapost.post_deliveries d
         WHERE d.finished_at > t - interval '1 hour' AND d.state IN ('sent', 'failed')
     ), other AS MATERIALIZED (

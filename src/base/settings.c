@@ -528,6 +528,14 @@ static char *credential_path(const char *name) {
                                                                        : TAKE_PTR(of_folder);
 }
 
+/* What systemd hands on below /run is a copy that nobody changes. */
+const char *credentials_home(void) {
+        const char *directory = getenv("CREDENTIALS_DIRECTORY");
+
+        return isempty(directory) || strncmp(directory, "/run/", 5) == 0 ? CREDENTIALS_INSTALLED
+                                                                         : directory;
+}
+
 int credential_read(const char *name, char **ret, Error *ret_error) {
         _cleanup_(erase_and_freep) char *content = NULL;
         _cleanup_free_ char *path = NULL;

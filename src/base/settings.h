@@ -81,6 +81,10 @@ void settings_done(Settings *s);
  * read, or is no text. The caller erases it. */
 int credential_read(const char *name, char **ret, Error *ret_error);
 
+/* Where an operator puts them, for messages. */
+const char *credentials_home(void);
+#define CREDENTIALS_INSTALLED "/etc/automapost-jobs/credentials"
+
 typedef enum SettingOrigin {
         ORIGIN_DEFAULT,
         ORIGIN_ENVIRONMENT,

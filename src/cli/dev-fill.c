@@ -76,8 +76,8 @@ static int make_secret(const Dev *d, char ret[static ID128_SIZE], Error *ret_err
  * them, quoted so that a shell can read them too (a URL has an &). Passwords are made anew where
  * the files are missing. The application may make databases, as "prisma migrate dev" wants. */
 static int make_logins(const Dev *d, Db *db, Error *ret_error) {
-        _cleanup_(erase_and_freep) char *script = NULL, *env = NULL, *application = NULL;
-        _cleanup_(erase_and_freep) char *own = NULL;
+        _cleanup_(erase_and_freep) char *script = NULL, *env = NULL, *application = NULL,
+                                        *own = NULL;
         _cleanup_free_ char *url = NULL;
         char password[ID128_SIZE], secret[ID128_SIZE];
         int r;

@@ -12,7 +12,6 @@
 #include "cli/dev.h"
 
 #define INSTALLED_FILE "/etc/automapost-jobs/automapost-jobs.env"
-#define INSTALLED_CREDENTIALS "/etc/automapost-jobs/credentials"
 
 static bool has_url(void) {
         _cleanup_free_ char *path = NULL;
@@ -33,8 +32,8 @@ static int read_stand_in(Cli *c, Error *ret_error) {
         r = env_file_load(INSTALLED_FILE, false, ret_error);
         if (r > 0) {
                 /* As a service has them; they are root's. */
-                if (access(INSTALLED_CREDENTIALS, R_OK | X_OK) == 0)
-                        (void) setenv("CREDENTIALS_DIRECTORY", INSTALLED_CREDENTIALS, false);
+                if (access(CREDENTIALS_INSTALLED, R_OK | X_OK) == 0)
+                        (void) setenv("CREDENTIALS_DIRECTORY", CREDENTIALS_INSTALLED, false);
                 c->settings_file = strdup(INSTALLED_FILE);
                 return c->settings_file ? 0 : error_oom(ret_error);
         }

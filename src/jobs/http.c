@@ -141,15 +141,6 @@ static int refuse_answer(const HttpResponse *response, JsonObject *answer, Error
         return -EREMOTEIO;
 }
 
-/* Where an operator puts credentials. systemd hands them on below /run, where nobody looks. */
-static const char *credentials_home(void) {
-        const char *directory = getenv("CREDENTIALS_DIRECTORY");
-
-        return isempty(directory) || strncmp(directory, "/run/", 5) == 0
-                       ? "/etc/automapost-jobs/credentials"
-                       : directory;
-}
-
 static int call(Job *job, Outcome *ret) {
         _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(json_unrefp) JsonObject *answer = NULL;
