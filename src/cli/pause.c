@@ -3,6 +3,7 @@
 #include "cli/pause.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "providers/provider.h"
 #include "queries.h"
 
 int pause_target(const Cli *c, unsigned *n_used, char **ret) {
@@ -56,6 +57,25 @@ static int list_pauses(Cli *c, Error *ret_error) {
         return r < 0 ? error_oom(ret_error) : table_print(table);
 }
 
+/* A platform that nothing is sent to cannot be paused: it would be a typing error that nobody sees.
+ */
+static int check_platform(const Cli *c, const char *provider) {
+        _cleanup_free_ char *name = strndup(provider, strcspn(provider, ":"));
+        _cleanup_(str_done) Str known = {};
+        const Provider *const *all;
+        size_t n;
+
+        if (!name)
+                return EX_TEMPFAIL;
+        if (provider_find(name))
+                return 0;
+        all = provider_list(&n);
+        for (size_t i = 0; i < n; i++)
+                if (str_appendf(&known, "%s%s", i == 0 ? "" : ", ", all[i]->name) < 0)
+                        return EX_TEMPFAIL;
+        return cli_usage(c, "nothing is sent to a platform \"%s\"; there are %s", name, known.data);
+}
+
 static int pause_run(Cli *c, Error *ret_error) {
         _cleanup_free_ char *name = NULL, *until = NULL, *shown = NULL;
         _cleanup_(json_unrefp) JsonObject *rows = NULL;
@@ -65,6 +85,8 @@ static int pause_run(Cli *c, Error *ret_error) {
         if (c->n_args == 0 && !cli_flag(c, "all") && !cli_option(c, "provider"))
                 return list_pauses(c, ret_error);
         r = pause_target(c, &n, &name);
+        if (r == 0 && cli_option(c, "provider"))
+                r = check_platform(c, cli_option(c, "provider"));
         if (r != 0)
                 return r;
         if (c->n_args < n + 1)
