@@ -248,10 +248,10 @@ BEGIN
                 SELECT f.name, f.priority, '-infinity' AS since FROM found f WHERE f.priority IS NOT NULL
                 UNION ALL
                 SELECT w.name, w.priority, w.since FROM low w) l
-            WHERE EXISTS (SELECT FROM automapost.job_queue q
-                          WHERE q.status = 'pending' AND q.job_type = l.name
-                              AND q.priority = l.priority
-                              AND q.scheduled_for >= l.since AND q.scheduled_for <= t)
+            -- Not EXISTS: that may be planned as a join, which reads all that is due.
+            WHERE (SELECT true FROM automapost.job_queue q
+                   WHERE q.status = 'pending' AND q.job_type = l.name AND q.priority = l.priority
+                       AND q.scheduled_for >= l.since AND q.scheduled_for <= t LIMIT 1)
         ), busy AS MATERIALIZED (
             SELECT r.limit_key AS key, count(*) AS n FROM running r
             WHERE r.limit_key IS NOT NULL GROUP BY 1

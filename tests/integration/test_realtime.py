@@ -3,6 +3,7 @@
 says). No timer runs here: what happens, it does."""
 
 import contextlib
+import contextlib
 import json
 import os
 import queue
@@ -483,6 +484,34 @@ def test_many_quick_jobs(world, resident):
     stop(process)
     world.assert_nothing_running()
     assert "completed 6000" in process.stderr
+
+
+READ = """
+    SELECT sum(pg_stat_get_xact_tuples_returned(i.indexrelid))::bigint FROM pg_index i
+    WHERE i.indrelid = 'automapost.job_queue'::regclass
+"""
+
+
+@pytest.mark.parametrize("types", ["{noop}", "{noop,sleep}", "{noop-send}", "{noop-send,social-media-post}"])
+def test_a_claim_reads_what_it_takes(world, types):
+    """Not what waits, with a plan that is made while much does."""
+    waiting, taken = 20000, 64
+    many(world, waiting // 2)
+    many(world, waiting // 2, "noop-send")
+    world.rows("VACUUM ANALYZE automapost.job_queue")
+    with contextlib.closing(world.cluster.connect(world.dbname, w.SERVICE_ROLE)) as connection:
+        connection.autocommit = False
+        cursor = connection.cursor()
+        cursor.execute("SELECT automapost.register_worker('reader', 'realtime', 'host', 'boot', 1, '0', now())")
+        connection.commit()
+        for n in range(3):
+            cursor.execute("SELECT count(*) FROM automapost.claim_jobs('reader', %s, %s, %s)",
+                           (f"batch {n}", types, taken))
+            assert cursor.fetchone()[0] == taken
+            cursor.execute(READ)
+            # Each is met some times on its way: looked at, chosen, locked, updated.
+            assert 2 * taken < cursor.fetchone()[0] < waiting / 8
+            connection.commit()
 
 
 def cut(world):
