@@ -5,23 +5,23 @@
 -- late, held, lost (the lease is no longer this worker's), stale (nothing was looked at: the beat is
 -- old, or meet_host() has something to say). Asking again with the same batch gives the same go. A job
 -- that is no delivery needs no more than its lease, and is not held: whoever sees no end of it, does it
--- once more. To
--- a worker that names its machine comes one row more, without id: mark, with what is to be in the
--- machine's state folder before the first byte leaves.
+-- once more. To a worker that names its machine comes one row more, without id: mark, with what is to
+-- be in the machine's state folder before the first byte leaves.
 CREATE OR REPLACE FUNCTION automapost.begin_jobs(p_worker text, p_batch text, p_items jsonb)
 RETURNS TABLE (id text, verdict text, begin_number bigint, detail text)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     w automapost.workers := automapost.lock_worker(p_worker);
     e automapost.engine;
     items automapost.begin_item[];
-    item automapost.begin_item;
-    go automapost.begin_item[] := '{}';
-    shared text[];
-    j record;
-    why text;
-    t timestamptz := clock_timestamp();
+    others automapost.begin_item[];
+    plain uuid[]; -- begun, and no deliveries
+    any_goes boolean;
+    t timestamptz := clock_timestamp(); -- of this begin, wherever it is noted
+    paused text[] := ARRAY(SELECT l.key FROM automapost.rate_limits l
+                           WHERE l.is_pause AND l.until > t);
 BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
     SELECT * INTO e FROM automapost.engine;
@@ -35,9 +35,60 @@ BEGIN
             FROM jsonb_array_elements(p_items) i;
         RETURN;
     END IF;
-
     SELECT array_agg(r ORDER BY r.id) INTO items
     FROM jsonb_populate_recordset(NULL::automapost.begin_item, p_items) r;
+
+    -- What is no delivery, and nobody wants to stop: all of it in one statement, by id as everybody
+    -- locks it.
+    WITH plain AS (
+        UPDATE automapost.job_queue q
+        SET begun = true, begin_batch = p_batch, attempts = q.attempts + 1,
+            updated_at = clock_timestamp()
+        FROM unnest(items) i
+        WHERE q.id = i.id AND q.lease = i.lease AND q.locked_by IS NOT DISTINCT FROM p_worker
+            AND NOT q.begun AND q.cancel_requested_at IS NULL
+            AND q.job_type = ANY (ARRAY(
+                SELECT y.name FROM automapost.job_definitions y
+                WHERE y.name <> 'social-media-post' AND automapost.is_runnable(y)))
+            AND (q.limit_key IS NULL OR q.limit_key <> ALL (paused))
+        RETURNING q.id
+    )
+    SELECT COALESCE(array_agg(p.id), '{}') INTO plain FROM plain p;
+    RETURN QUERY SELECT p.id::text, 'go'::text, 1::bigint, NULL::text FROM unnest(plain) p (id);
+    any_goes := plain <> '{}';
+
+    IF cardinality(plain) < cardinality(items) THEN
+        others := ARRAY(SELECT i FROM unnest(items) i WHERE i.id <> ALL (plain) ORDER BY i.id);
+        FOR id, verdict, begin_number, detail IN
+            SELECT * FROM automapost.begin_each(p_worker, p_batch, others, e, t)
+        LOOP
+            any_goes := any_goes OR verdict = 'go';
+            RETURN NEXT;
+        END LOOP;
+    END IF;
+    IF w.machine IS NOT NULL THEN
+        UPDATE automapost.hosts h SET begins = h.begins + 1, begun_at = t
+        WHERE h.machine = w.machine AND any_goes;
+        RETURN QUERY SELECT NULL::text, 'mark'::text, h.begins,
+                to_char(h.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+            FROM automapost.hosts h WHERE h.machine = w.machine AND h.begun_at IS NOT NULL;
+    END IF;
+END
+$$;
+
+-- Deliveries, and whatever does not simply go: each its own verdict. t: when they begin.
+CREATE OR REPLACE FUNCTION automapost.begin_each(
+    p_worker text, p_batch text, items automapost.begin_item[], e automapost.engine, t timestamptz)
+RETURNS TABLE (id text, verdict text, begin_number bigint, detail text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    item automapost.begin_item;
+    go automapost.begin_item[] := '{}';
+    shared text[];
+    j record;
+    why text;
+BEGIN
     PERFORM FROM automapost.job_queue q
     WHERE q.id = ANY (ARRAY(SELECT i.id FROM unnest(items) i)) ORDER BY q.id FOR NO KEY UPDATE;
     PERFORM FROM automapost.post_deliveries d
@@ -79,7 +130,7 @@ BEGIN
             verdict := 'lost';
         ELSIF j.begun AND j.begin_batch = p_batch THEN
             verdict := 'go';
-            begin_number := j.begin_number;
+            begin_number := GREATEST(j.begin_number, 1);
         ELSIF j.begun THEN
             verdict := 'lost'; -- what is being sent cannot begin again
         ELSIF j.delivery IS NULL AND (j.whole_job).job_type <> 'social-media-post' THEN
@@ -167,17 +218,12 @@ BEGIN
     UPDATE automapost.job_queue q
     SET begun = true, begin_batch = p_batch, attempts = q.attempts + 1, updated_at = clock_timestamp()
     WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g));
+    -- The pace of accounts that are late counts from here.
     INSERT INTO automapost.limit_keys AS k (key, last_begun)
     SELECT DISTINCT q.limit_key, clock_timestamp() FROM automapost.job_queue q
     WHERE q.id = ANY (ARRAY(SELECT g.id FROM unnest(go) g)) AND q.limit_key IS NOT NULL
+        AND q.due_at IS NOT NULL
     ORDER BY 1
     ON CONFLICT (key) DO UPDATE SET last_begun = excluded.last_begun;
-    IF w.machine IS NOT NULL THEN
-        UPDATE automapost.hosts h SET begins = h.begins + 1, begun_at = t
-        WHERE h.machine = w.machine AND cardinality(go) > 0;
-        RETURN QUERY SELECT NULL::text, 'mark'::text, h.begins,
-                to_char(h.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-            FROM automapost.hosts h WHERE h.machine = w.machine AND h.begun_at IS NOT NULL;
-    END IF;
 END
 $$;

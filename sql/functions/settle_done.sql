@@ -13,8 +13,6 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
-    plain text[] := ARRAY(SELECT d.name FROM automapost.job_definitions d
-                          WHERE NOT d.touches_world AND d.name <> 'refresh-token');
     executions uuid[] := p_executions::uuid[];
     settled uuid[]; -- executions
 BEGIN
@@ -31,7 +29,7 @@ BEGIN
         FROM unnest(p_ids::uuid[], p_leases, executions, p_started, p_durations, p_results)
             i (id, lease, execution_id, started, duration_ms, result)
         WHERE q.id = i.id AND q.lease = i.lease AND q.locked_by IS NOT DISTINCT FROM p_worker
-            AND q.job_type = ANY (plain)
+            AND q.job_type <> ALL ('{social-media-post, refresh-token}'::text[])
         RETURNING q.id, i.execution_id, i.started, i.duration_ms, q.attempts
     ), executed AS (
         INSERT INTO automapost.job_executions

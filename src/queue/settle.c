@@ -113,9 +113,9 @@ JsonObject *settle_item(Task *t, const char *outcome, const Error *error) {
 }
 
 bool settle_is_plain(const Task *t) {
-        return !t->type->prepare && t->state == TASK_ENDED && t->outcome.kind == OUTCOME_DONE &&
-               !t->outcome.receipt && !t->outcome.tokens && !t->lost && !t->abandoned && !t->odd &&
-               t->n_said == (int64_t) t->n_lines;
+        return !json_member(t->job.input, "delivery") && t->state == TASK_ENDED &&
+               t->outcome.kind == OUTCOME_DONE && !t->outcome.receipt && !t->outcome.tokens &&
+               !t->lost && !t->abandoned && !t->odd && t->n_said == (int64_t) t->n_lines;
 }
 
 static int array_add(Str *array, const char *element) {

@@ -14,8 +14,8 @@ const char *settle_outcome(const Task *t);
  * short. Every text in it is valid UTF-8, without NUL and bounded. */
 JsonObject *settle_item(Task *t, const char *outcome, const Error *error);
 
-/* Whether settle_done() records all that there is to say of an ended task: it is done, without
- * touching the world, and nothing of it is stored yet. */
+/* Whether settle_done() records all that there is to say of an ended task: it is done, is no
+ * delivery, and nothing of it is stored yet. */
 bool settle_is_plain(const Task *t);
 /* What settle_done() takes after the worker's id, as PostgreSQL arrays. -ENOMEM. */
 #define SETTLE_ARRAYS 11

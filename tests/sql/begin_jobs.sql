@@ -2,7 +2,7 @@
 -- begin_jobs(), the write-ahead: what is on record before the first byte leaves, and every reason
 -- for which no byte leaves.
 BEGIN;
-SELECT plan(77);
+SELECT plan(80);
 SELECT t.worker('w1'), t.worker('w2');
 
 -- go
@@ -234,6 +234,30 @@ SELECT automapost.pause('noop-send', 'test');
 SELECT is(t.begin(job) || ': ' || pg_temp.is_now(job), 'paused: pending 0', 'paused before') FROM s3;
 SELECT automapost.resume('noop-send');
 SELECT automapost.cancel(job) FROM s3;
+
+-- Many at a time: those that go, and each other's own verdict
+SELECT t.worker('w7');
+CREATE TEMP TABLE many AS SELECT n, e.id FROM generate_series(1, 6) n, LATERAL automapost.enqueue(
+    'noop-send', jsonb_build_object('n', n)) e;
+GRANT SELECT ON many TO PUBLIC;
+SELECT t.change('UPDATE automapost.job_queue q SET limit_key = ''webhook:'' || m.n FROM many m WHERE m.id = q.id::text');
+SELECT t.claim('w7', '{noop-send}', 6);
+SELECT automapost.cancel(id) FROM many WHERE n = 2;
+SELECT automapost.pause('provider:webhook:4', 'test');
+UPDATE t.claims SET lease = lease + 1000000 WHERE id = (SELECT id FROM many WHERE n = 6);
+DELETE FROM automapost.limit_keys;
+CREATE TEMP TABLE said AS SELECT b.* FROM automapost.begin_jobs('w7', 'b-many', (
+    SELECT jsonb_agg(jsonb_build_object('id', c.id, 'lease', c.lease, 'way', 'resend')) FROM t.claims c
+    JOIN many m ON m.id = c.id)) b;
+SELECT results_eq($$ SELECT m.n || ' ' || s.verdict || ': ' || pg_temp.is_now(m.id)
+    FROM many m JOIN said s ON s.id = m.id ORDER BY m.n $$,
+    ARRAY['1 go: running 1 begun', '2 cancelled: cancelled 0 cancelled', '3 go: running 1 begun',
+        '4 paused: pending 0', '5 go: running 1 begun', '6 lost: running 0'], 'each its own');
+SELECT is((SELECT count(*) FROM said), 6::bigint, 'and no more');
+SELECT is((SELECT count(*) FROM automapost.limit_keys), 0::bigint,
+    'of no account was anything posted');
+SELECT automapost.resume('provider:webhook:4'), automapost.release_worker('w7', 'test');
+SELECT t.change('DELETE FROM automapost.job_queue q USING many m WHERE m.id = q.id::text');
 
 -- Its worker dies, or says that it does not know: it is done once more, as often as it may be tried
 CREATE TEMP TABLE s4 AS SELECT pg_temp.sender(4) AS job;

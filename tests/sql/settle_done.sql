@@ -2,7 +2,7 @@
 -- settle_done(): quick jobs that are done, with what they said; and which jobs it leaves to
 -- settle_jobs().
 BEGIN;
-SELECT plan(21);
+SELECT plan(24);
 SELECT t.worker('w1'), t.worker('w2');
 
 -- Settles claimed jobs, the first with a result; each says its place. The places of those that need a
@@ -87,8 +87,16 @@ SELECT is(pg_temp.kept(jobs), 'completed completed job 1, running, completed com
 -- What needs a closer look
 SELECT t.publishing(1);
 CREATE TEMP TABLE c AS SELECT t.claim('w1', '{social-media-post}') AS jobs;
-SELECT is(pg_temp.done(jobs), '1', 'what touches the world') FROM c;
+SELECT is(pg_temp.done(jobs), '1', 'what is a delivery') FROM c;
 SELECT is((t.job(jobs[1])).status::text, 'running', 'is as it was') FROM c;
+
+-- What touches the world, but is none
+SELECT automapost.enqueue('noop-send');
+CREATE TEMP TABLE f AS SELECT t.claim('w1', '{noop-send}') AS jobs;
+SELECT is(t.begin(jobs[1]), 'go', 'begun') FROM f;
+SELECT is(pg_temp.done(jobs), NULL, 'and done') FROM f;
+SELECT is((q.status, q.begun, q.attempts, x.retry_count)::text, '(completed,f,1,0)', 'at its first attempt')
+FROM f, t.job(f.jobs[1]) q JOIN automapost.job_executions x ON x.job_queue_id = q.id;
 
 -- Stored in part before
 CREATE TEMP TABLE d AS SELECT pg_temp.jobs(2) AS jobs;
