@@ -27,6 +27,8 @@ typedef uint64_t usec_t;
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+/* By how much a is more than b; 0 where it is not. */
+#define LESS_BY(a, b) ((a) > (b) ? (a) - (b) : 0)
 
 /* Hands an owned pointer or descriptor over: the old name no longer owns it. */
 #define TAKE_PTR(p)                      \

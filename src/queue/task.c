@@ -30,6 +30,26 @@ void prepared_done(Prepared *p) {
         *p = (Prepared){};
 }
 
+static int compare_ids(const void *a, const void *b) {
+        const Task *const *x = a, *const *y = b;
+
+        return strcmp((*x)->job.id, (*y)->job.id);
+}
+
+static int compare_id(const void *id, const void *task) {
+        return strcmp(id, (*(Task *const *) task)->job.id);
+}
+
+void tasks_sort(Task **tasks, size_t n) {
+        qsort(tasks, n, sizeof(Task *), compare_ids);
+}
+
+Task *tasks_find(Task *const *tasks, size_t n, const char *id) {
+        Task *const *t = id ? bsearch(id, tasks, n, sizeof(Task *), compare_id) : NULL;
+
+        return t ? *t : NULL;
+}
+
 /* Asked right before the first byte, on the actor's thread: the beats of a worker that may have
  * been given up are old, and then it sends nothing. */
 static bool task_may_send(const Job *job) {
@@ -47,7 +67,6 @@ Task *task_new(Pool *pool, const JobType *type) {
 
         if (!t)
                 return NULL;
-        pthread_cond_init(&t->verdict, NULL);
         t->pool = pool;
         t->type = type;
         t->job.task = t;
@@ -59,7 +78,6 @@ Task *task_new(Pool *pool, const JobType *type) {
 void task_free(Task *t) {
         if (!t)
                 return;
-        pthread_cond_destroy(&t->verdict);
         prepared_done(&t->prepared);
         outcome_done(&t->outcome);
         free(t->job.id);
@@ -218,31 +236,85 @@ static Task *queue_take(TaskQueue *q) {
         return t;
 }
 
+/* Wakes or starts one actor. Called with the lock held. */
+static int pool_add_actor(Pool *p);
+
+/* Whether an actor may do anything but act on what is begun. Called with the lock held. */
+static bool pool_has_room(const Pool *p) {
+        return p->n_working + p->n_reserved < p->max_threads;
+}
+
+/* Calls an actor for what waits, where none is on its way: that one will see to the next. Called
+ * with the lock held. */
+static void pool_call_next(Pool *p) {
+        if (p->n_called + p->n_new == 0 &&
+            (p->begun.n > 0 || (p->urgent.n > 0 && pool_has_room(p))))
+                (void) pool_add_actor(p); /* else those that there are do it */
+}
+
 /* The next task for an idle actor, or NULL. Called with the lock held. */
 static Task *pool_take(Pool *p) {
-        Task *t = queue_take(&p->urgent);
+        Task *t = queue_take(&p->begun);
 
-        if (!t && p->n_plain_running < p->max_plain && (t = queue_take(&p->plain)))
-                p->n_plain_running++;
+        if (!t && pool_has_room(p)) {
+                t = queue_take(&p->urgent);
+                if (!t && p->n_plain_running < p->max_plain && (t = queue_take(&p->plain)))
+                        p->n_plain_running++;
+        }
+        if (t)
+                p->n_working++;
+        pool_call_next(p);
         return t;
 }
 
-/* Its actor has nothing more to do with it. Called with the lock held. */
-static void pool_let_go(Pool *p, Task *t) {
+/* It has ended. Called with the lock held. */
+static void task_end(Task *t) {
+        t->ended_at = now(CLOCK_REALTIME);
         t->has_actor = false;
-        if (!t->type->prepare)
-                p->n_plain_running--;
-        pool_wake_coordinator(p);
+        pool_wake_coordinator(t->pool);
 }
 
-/* Runs one task to its end. Called and left with the lock held; released while jobs work. */
+void task_put_back(Task *t) {
+        t->outcome.kind = OUTCOME_PUT_BACK;
+        t->state = TASK_ENDED;
+        t->ended_at = now(CLOCK_REALTIME);
+        t->has_actor = false;
+}
+
+bool task_may_expire(const Task *t) {
+        return t->has_actor && !t->abandoned && !t->lost &&
+               (t->state == TASK_ACTING || t->state == TASK_PREPARING);
+}
+
+/* One of the type's functions. r: what it returned. */
+static void task_failed(const Task *t, int r, Outcome *outcome) {
+        if (r >= 0 || outcome->kind != OUTCOME_DONE)
+                return;
+        outcome->kind = OUTCOME_ERROR; /* it failed without saying how */
+        error_setf(&outcome->error, t->job.begun ? ERROR_UNKNOWN_OUTCOME : ERROR_TRANSIENT, r,
+                   "internal", "%s", strerror(-r));
+}
+
+/* Its actor is free for another. Called with the lock held. */
+static void task_let_go(Task *t, bool prepared) {
+        Pool *p = t->pool;
+
+        p->n_working--;
+        if (prepared)
+                p->n_unready--;
+        if (!t->type->prepare)
+                p->n_plain_running--;
+}
+
+/* What an actor has to do with a task for now: prepare it, or act. Called and left with the lock
+ * held; released while the type's function works. */
 static void task_run(Task *t, void *thread) {
         Pool *p = t->pool;
+        bool prepares = t->type->prepare && t->state == TASK_QUEUED;
         Outcome outcome = {};
-        bool act = true;
-        int r = 0;
+        int r;
 
-        t->state = TASK_PREPARING;
+        t->state = prepares ? TASK_PREPARING : TASK_ACTING;
         pthread_mutex_unlock(&p->lock);
         t->job.thread = thread;
         {
@@ -252,41 +324,25 @@ static void task_run(Task *t, void *thread) {
                 _cleanup_(log_popp) _unused_ LogField *execution =
                         log_push(FIELD_EXECUTION_ID, "%s", t->job.execution_id);
 
-                if (t->type->prepare) {
-                        r = t->type->prepare(&t->job, &t->prepared, &outcome);
-                        stop_point("prepare");
-                        pthread_mutex_lock(&p->lock);
-                        act = r == 0 && !t->lost && !t->put_back && !t->abandoned;
-                        if (act) {
-                                t->state = TASK_READY;
-                                pool_wake_coordinator(p);
-                                while (t->state == TASK_READY)
-                                        pthread_cond_wait(&t->verdict, &p->lock);
-                                act = t->state == TASK_ACTING;
-                        }
-                        if (r == 0 && !act && t->state != TASK_DROPPED)
-                                outcome.kind = OUTCOME_PUT_BACK;
-                        pthread_mutex_unlock(&p->lock);
-                } else {
-                        pthread_mutex_lock(&p->lock);
-                        t->state = TASK_ACTING;
-                        pthread_mutex_unlock(&p->lock);
-                }
-                if (act)
-                        r = t->type->act(&t->job, &t->prepared, &outcome);
+                r = prepares ? t->type->prepare(&t->job, &t->prepared, &outcome)
+                             : t->type->act(&t->job, &t->prepared, &outcome);
         }
-        if (r < 0 && outcome.kind == OUTCOME_DONE) {
-                outcome.kind = OUTCOME_ERROR; /* a function that failed without saying how */
-                error_setf(&outcome.error, t->job.begun ? ERROR_UNKNOWN_OUTCOME : ERROR_TRANSIENT,
-                           r, "internal", "%s", strerror(-r));
-        }
+        if (prepares)
+                stop_point("prepare");
+        task_failed(t, r, &outcome);
+
         pthread_mutex_lock(&p->lock);
-        t->ended_at = now(CLOCK_REALTIME);
-        if (t->state != TASK_DROPPED) {
-                t->outcome = outcome;
-                t->state = TASK_ENDED;
+        task_let_go(t, prepares);
+        if (prepares && r == 0 && !t->lost && !t->put_back && !t->abandoned) {
+                t->state = TASK_READY;
+                pool_wake_coordinator(p);
+                return;
         }
-        pool_let_go(p, t);
+        if (prepares && r == 0)
+                outcome.kind = OUTCOME_PUT_BACK;
+        t->outcome = outcome;
+        t->state = TASK_ENDED;
+        task_end(t);
 }
 
 static void *actor_main(void *userdata) {
@@ -295,6 +351,7 @@ static void *actor_main(void *userdata) {
         const JobType *made_for = NULL;
 
         pthread_mutex_lock(&p->lock);
+        p->n_new--;
         for (;;) {
                 Task *t;
 
@@ -320,11 +377,11 @@ static void *actor_main(void *userdata) {
                         pthread_mutex_lock(&p->lock);
                         made_for = r < 0 ? NULL : t->type;
                         if (r < 0) {
+                                task_let_go(t, t->state == TASK_QUEUED && t->type->prepare);
                                 t->outcome.kind = OUTCOME_ERROR;
                                 error_move(&t->outcome.error, &error);
                                 t->state = TASK_ENDED;
-                                t->ended_at = now(CLOCK_REALTIME);
-                                pool_let_go(p, t);
+                                task_end(t);
                                 continue;
                         }
                 }
@@ -400,7 +457,6 @@ static int start_thread(Pool *p) {
         return -r;
 }
 
-/* Wakes or starts one actor. Called with the lock held. */
 static int pool_add_actor(Pool *p) {
         int r;
 
@@ -412,9 +468,11 @@ static int pool_add_actor(Pool *p) {
         if (p->n_threads >= p->max_threads)
                 return 0;
         r = start_thread(p);
-        if (r == 0)
-                p->n_threads++;
-        return r;
+        if (r < 0)
+                return r;
+        p->n_threads++;
+        p->n_new++;
+        return 0;
 }
 
 int pool_submit(Pool *p, Task **tasks, size_t n, Error *ret_error) {
@@ -426,7 +484,9 @@ int pool_submit(Pool *p, Task **tasks, size_t n, Error *ret_error) {
 
                 t->has_actor = true;
                 queue_append(t->type->prepare ? &p->urgent : &p->plain, t);
-                if (t->type->prepare || p->plain.n == 1)
+                if (t->type->prepare)
+                        p->n_unready++;
+                if (i == 0)
                         r = pool_add_actor(p);
         }
         r = p->n_threads == 0 ? r : 0; /* those that there are do it */
@@ -455,22 +515,53 @@ usec_t pool_waiting_since(Pool *p) {
         return since;
 }
 
-void pool_return(Pool *p, bool all) {
+void pool_return(Pool *p, TaskQueue *queue) {
         Task *t;
 
         pthread_mutex_lock(&p->lock);
-        while ((t = queue_take(&p->plain)) || (all && (t = queue_take(&p->urgent)))) {
-                t->outcome.kind = OUTCOME_PUT_BACK;
-                t->state = TASK_ENDED;
-                t->ended_at = now(CLOCK_REALTIME);
-                t->has_actor = false;
+        while ((t = queue_take(queue))) {
+                if (t->type->prepare)
+                        p->n_unready--;
+                task_put_back(t);
         }
         pthread_mutex_unlock(&p->lock);
 }
 
-void pool_verdict(Pool *p, Task *t, bool go) {
+bool pool_has_quick(Pool *p) {
+        bool any;
+
         pthread_mutex_lock(&p->lock);
-        t->state = go ? TASK_ACTING : TASK_DROPPED;
-        pthread_cond_signal(&t->verdict);
+        any = p->plain.n + p->begun.n > 0;
+        pthread_mutex_unlock(&p->lock);
+        return any;
+}
+
+unsigned pool_idle(const Pool *p) {
+        return p->max_threads - MIN(p->n_working + p->begun.n, p->max_threads);
+}
+
+void pool_release(Pool *p) {
+        pthread_mutex_lock(&p->lock);
+        p->n_reserved = 0;
+        pool_call_next(p);
+        if (p->plain.n > 0 && p->n_plain_running == 0)
+                (void) pool_add_actor(p);
+        pthread_mutex_unlock(&p->lock);
+}
+
+void pool_go(Pool *p, Task *const *tasks, size_t n) {
+        pthread_mutex_lock(&p->lock);
+        for (size_t i = 0; i < n; i++) {
+                tasks[i]->state = TASK_BEGUN;
+                queue_append(&p->begun, tasks[i]);
+        }
+        pool_call_next(p);
+        pthread_mutex_unlock(&p->lock);
+}
+
+void pool_drop(Pool *p, Task *t) {
+        pthread_mutex_lock(&p->lock);
+        t->state = TASK_DROPPED;
+        task_end(t);
         pthread_mutex_unlock(&p->lock);
 }

@@ -10,7 +10,7 @@
 #define IDLE_MAX (60 * USEC_PER_SEC)
 
 bool worker_goes_aside(const Worker *w) {
-        return w->ahead > w->pool.max_plain && !w->stopping &&
+        return (w->plain.n > w->pool.max_plain || w->urgent.n > 0) && !w->stopping &&
                now(CLOCK_BOOTTIME) >= w->aside.next_try;
 }
 

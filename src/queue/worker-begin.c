@@ -10,6 +10,10 @@
 #include "queue/mark.h"
 #include "queue/worker-internal.h"
 
+/* How long prepared tasks wait for others that are about to be. */
+#define BEGIN_GATHER (2 * USEC_PER_MSEC)
+#define BEGIN_BATCH 512
+
 static JsonObject *begin_item(const Task *t) {
         _cleanup_(json_unrefp) JsonObject *o = json_object_new_object();
 
@@ -24,31 +28,22 @@ static JsonObject *begin_item(const Task *t) {
         return TAKE_PTR(o);
 }
 
-static void worker_apply_verdict(Worker *w, Task *t, usec_t asked, const Rows *rows, size_t i) {
-        const char *verdict = rows_text(rows, i, 1);
-
+/* A task that is not to be sent, or not now. */
+static void worker_not_begun(Worker *w, Task *t, const char *verdict, const char *detail) {
         if (streq(verdict, "stale")) {
                 w->must_meet = w->engine->installation; /* or a beat comes first */
                 return;
         }
-        if (streq(verdict, "go")) {
-                t->job.begun = true;
-                t->job.begin_number = rows_int64(rows, i, 2, 0);
-                t->job.send_by = asked + w->engine->send_deadline;
-                pool_verdict(&w->pool, t, true);
-                return;
-        }
-        log_debug("Job %s was not begun: %s%s%s", t->job.id, verdict,
-                  rows_text(rows, i, 3) ? ", " : "", rows_text(rows, i, 3) ?: "");
+        log_debug("Job %s was not begun: %s%s%s", t->job.id, verdict, detail ? ", " : "",
+                  detail ?: "");
         if (streq(verdict, "cancelled") || streq(verdict, "late"))
                 w->counts.cancelled++;
         else if (streq(verdict, "held"))
                 w->counts.held++;
         else
                 w->counts.put_back++;
-        w->drained = false;
-        w->next_urgent = 0;
-        pool_verdict(&w->pool, t, false);
+        worker_wants(w);
+        pool_drop(&w->pool, t);
 }
 
 /* Puts into the state folder what begin has just put on record, before anything of it is sent. */
@@ -78,18 +73,21 @@ static void worker_cannot_begin(Worker *w, Task *t, const Error *error) {
                           strnull(error->message));
         pthread_mutex_unlock(&w->pool.lock);
         log_full(LOG_ERR, NULL, &t->outcome.error, "Job %s cannot be begun", t->job.id);
-        pool_verdict(&w->pool, t, false);
+        pool_drop(&w->pool, t);
 }
 
-/* Begins what is prepared: n tasks in one statement. */
-static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_error) {
+/* Begins what is prepared: n tasks, at most BEGIN_BATCH, in one statement. */
+static int worker_begin(Worker *w, Task **ready, size_t n, Error *ret_error) {
         _cleanup_(json_unrefp) JsonObject *items = json_object_new_array();
         _cleanup_(rows_freep) Rows *rows = NULL;
         _cleanup_(error_done) Error unmarked = ERROR_NULL;
         char batch[ID128_SIZE];
+        Task *go[BEGIN_BATCH];
+        size_t n_go = 0;
         usec_t asked;
         int r;
 
+        tasks_sort(ready, n);
         for (size_t i = 0; i < n; i++) {
                 JsonObject *item = begin_item(ready[i]);
 
@@ -105,31 +103,30 @@ static int worker_begin(Worker *w, Task *const *ready, size_t n, Error *ret_erro
         stop_point("begin");
         r = worker_mark(w, rows, &unmarked);
         stop_point("mark");
-        for (size_t i = 0; i < rows_count(rows); i++)
-                for (size_t k = 0; k < n; k++) {
-                        if (!streq_ptr(rows_text(rows, i, 0), ready[k]->job.id))
-                                continue;
-                        if (r < 0 && streq(rows_text(rows, i, 1), "go"))
-                                worker_cannot_begin(w, ready[k], &unmarked);
-                        else
-                                worker_apply_verdict(w, ready[k], asked, rows, i);
+        for (size_t i = 0; i < rows_count(rows); i++) {
+                Task *t = tasks_find(ready, n, rows_text(rows, i, 0));
+
+                if (!t)
+                        continue;
+                if (!streq(rows_text(rows, i, 1), "go")) {
+                        worker_not_begun(w, t, rows_text(rows, i, 1), rows_text(rows, i, 3));
+                } else if (r < 0) {
+                        worker_cannot_begin(w, t, &unmarked);
+                } else {
+                        t->job.begun = true;
+                        t->job.begin_number = rows_int64(rows, i, 2, 0);
+                        t->job.send_by = asked + w->engine->send_deadline;
+                        go[n_go++] = t;
                 }
+        }
+        pool_go(&w->pool, go, n_go);
         return 0;
 }
 
-int worker_begin_ready(Worker *w, Error *ret_error) {
-        Task *ready[512];
-        size_t n = 0;
+/* Each of n tasks gets its verdict, or is put back. */
+static int worker_begin_each(Worker *w, Task **ready, size_t n, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
         int r;
-
-        pthread_mutex_lock(&w->pool.lock);
-        for (size_t i = 0; i < w->n_tasks && n < ELEMENTSOF(ready); i++)
-                if (w->tasks[i]->state == TASK_READY)
-                        ready[n++] = w->tasks[i];
-        pthread_mutex_unlock(&w->pool.lock);
-        if (n == 0)
-                return 0;
 
         r = worker_begin(w, ready, n, &error);
         if (r >= 0)
@@ -137,12 +134,12 @@ int worker_begin_ready(Worker *w, Error *ret_error) {
         if (streq_ptr(error.code, "AM001")) {
                 r = worker_was_given_up(w, ret_error);
                 for (size_t i = 0; i < n; i++)
-                        pool_verdict(&w->pool, ready[i], false);
+                        pool_drop(&w->pool, ready[i]);
                 return r;
         }
         if (error.class == ERROR_TRANSIENT) {
                 for (size_t i = 0; i < n; i++)
-                        pool_verdict(&w->pool, ready[i], false);
+                        pool_drop(&w->pool, ready[i]);
                 error_move(ret_error, &error);
                 return r;
         }
@@ -152,6 +149,33 @@ int worker_begin_ready(Worker *w, Error *ret_error) {
                         worker_cannot_begin(w, ready[i], &error);
         }
         return 0;
+}
+
+int worker_begin_ready(Worker *w, Error *ret_error) {
+        Task *ready[BEGIN_BATCH];
+        size_t n = 0, max;
+        unsigned unsettled = 0;
+        bool waits;
+        int r;
+
+        /* What is begun is what a death leaves in doubt: a batch at work, and one to be settled. */
+        for (size_t i = 0; i < w->n_tasks; i++)
+                unsettled += w->tasks[i]->job.begun;
+        pthread_mutex_lock(&w->pool.lock);
+        max = MIN(pool_idle(&w->pool), LESS_BY(2 * w->pool.max_threads, unsettled));
+        max = MIN(max, ELEMENTSOF(ready));
+        for (size_t i = 0; i < w->n_tasks && n < max; i++)
+                if (w->tasks[i]->state == TASK_READY)
+                        ready[n++] = w->tasks[i];
+        waits = worker_gathers(w, n > 0 && n < max && w->pool.n_unready > 0, BEGIN_GATHER,
+                               &w->begin_at);
+        w->pool.n_reserved = waits ? 0 : (unsigned) n;
+        pthread_mutex_unlock(&w->pool.lock);
+        if (waits || n == 0)
+                return 0;
+        r = worker_begin_each(w, ready, n, ret_error);
+        pool_release(&w->pool);
+        return r;
 }
 
 int worker_meet(Worker *w, Error *ret_error) {
@@ -170,8 +194,6 @@ int worker_meet(Worker *w, Error *ret_error) {
         if (r != 0)
                 return 0;
         w->must_meet = false;
-        w->drained = false;
-        w->next_urgent = 0;
-        w->next_claim = 0;
+        worker_wants(w);
         return worker_begin_ready(w, ret_error);
 }

@@ -16,8 +16,8 @@ static const JobType *worker_type(const Worker *w, const char *name) {
         return NULL;
 }
 
-/* Of plain tasks as many are claimed as actors may work on them, until a whole batch is done
- * quickly: then twice as many, and one batch while the other is done. */
+/* As many tasks are claimed as actors are idle, until a whole batch is done quickly: then twice as
+ * many, so that there is a batch to go on with while the next is claimed. */
 #define AHEAD_MAX 500
 #define AHEAD_QUICK (250 * USEC_PER_MSEC)
 /* After how long those that still wait are not the quick kind: more actors, and then back with
@@ -25,65 +25,114 @@ static const JobType *worker_type(const Worker *w, const char *name) {
 #define SPREAD_AFTER (5 * USEC_PER_MSEC)
 #define RETURN_AFTER (1 * USEC_PER_SEC)
 
-/* How many tasks of both kinds there are, as far as they take up room; *oldest is lowered to when
- * the oldest plain one was claimed. Those that have ended are plain ones still, until they are
- * settled: that is what a death puts back. */
-static void count_tasks(Worker *w, unsigned *ret_urgent, unsigned *ret_plain, usec_t *oldest) {
-        unsigned urgent = 0, plain = 0;
+/* What takes up room. Plain tasks do until they are settled, for that is what a death puts back. */
+typedef struct Load {
+        unsigned plain, urgent;
+        unsigned unbegun;      /* of the urgent ones those that may still go back as they came */
+        usec_t oldest_plain;   /* when it was claimed; USEC_INFINITY for none */
+        usec_t oldest_waiting; /* … of the unbegun ones with which no actor is at work */
+} Load;
+
+static Load worker_load(Worker *w) {
+        Load l = { .oldest_plain = USEC_INFINITY, .oldest_waiting = USEC_INFINITY };
 
         pthread_mutex_lock(&w->pool.lock);
         for (size_t i = 0; i < w->n_tasks; i++) {
                 const Task *t = w->tasks[i];
 
                 if (!t->type->prepare) {
-                        plain++;
-                        *oldest = MIN(*oldest, t->claimed_at);
-                } else if (t->has_actor)
-                        urgent++;
+                        l.plain++;
+                        l.oldest_plain = MIN(l.oldest_plain, t->claimed_at);
+                } else if (t->has_actor) {
+                        l.urgent++;
+                        l.unbegun += t->state <= TASK_READY;
+                        if (t->state == TASK_QUEUED || t->state == TASK_READY)
+                                l.oldest_waiting = MIN(l.oldest_waiting, t->claimed_at);
+                }
         }
         pthread_mutex_unlock(&w->pool.lock);
-        *ret_urgent = urgent;
-        *ret_plain = plain;
+        return l;
 }
 
-/* How many jobs there is room for: of types that touch the world no more than actors are idle. */
+/* How many jobs there is room for: of types that touch the world no more than actors are idle, and
+ * where these are quick a batch beside. */
 static void worker_room(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
-        unsigned urgent, plain, actors = w->pool.max_threads, at_plain, most = w->pool.max_plain;
-        usec_t oldest = USEC_INFINITY;
+        const Load l = worker_load(w);
+        unsigned actors = w->pool.max_threads, most = w->pool.max_plain;
+        unsigned at_plain = MIN(l.plain, most);
 
-        count_tasks(w, &urgent, &plain, &oldest);
-        at_plain = MIN(plain, most);
-        *ret_urgent =
-                w->urgent_types && actors > urgent + at_plain ? actors - urgent - at_plain : 0;
+        if (!w->urgent_types || (w->urgent.n > 0 && l.unbegun > w->urgent.n / 2))
+                *ret_urgent = 0;
+        else
+                *ret_urgent = LESS_BY(actors + w->urgent.n, l.urgent + at_plain);
         if (!w->plain_types)
                 *ret_plain = 0;
-        else if (w->ahead > most)
-                *ret_plain = plain > w->ahead ? 0 : w->ahead;
+        else if (w->plain.n > most)
+                *ret_plain = l.plain > w->plain.n ? 0 : w->plain.n;
         else
                 *ret_plain = most - at_plain;
 }
 
-bool worker_has_room(Worker *w) {
+usec_t worker_next_claim(Worker *w) {
+        usec_t next = USEC_INFINITY;
         unsigned urgent, plain;
 
         worker_room(w, &urgent, &plain);
-        return urgent > 0 || plain > 0;
+        if (urgent > 0)
+                next = w->next_urgent;
+        if (plain > 0)
+                next = MIN(next, w->next_plain);
+        return MAX(next, w->next_claim);
 }
 
-/* Whether the plain jobs claimed last were the quick kind, where there were as many as asked for.
- */
+/* Whether the jobs claimed last were the quick kind, where there were as many as asked for. Of the
+ * urgent ones one knows when there is room for many again. */
 static void worker_adapt(Worker *w) {
-        usec_t t = now(CLOCK_BOOTTIME), oldest = t;
-        unsigned urgent, plain, most = w->pool.max_plain;
+        const Load l = worker_load(w);
+        usec_t t = now(CLOCK_BOOTTIME);
+        unsigned urgent, plain, most = w->pool.max_plain, actors = w->pool.max_threads;
 
-        count_tasks(w, &urgent, &plain, &oldest);
-        if (w->ahead_full && t < MIN(w->ahead_since, oldest) + AHEAD_QUICK)
-                w->ahead = MIN(MAX(w->ahead, most) * 2, MAX((unsigned) AHEAD_MAX, most));
-        w->ahead_full = false;
+        worker_room(w, &urgent, &plain);
+        if (w->plain.full && t < MIN(w->plain.since, l.oldest_plain) + AHEAD_QUICK)
+                w->plain.n = MIN(MAX(w->plain.n, most) * 2, MAX((unsigned) AHEAD_MAX, most));
+        w->plain.full = false;
+        if (w->urgent.full && urgent >= actors / 2) {
+                w->urgent.n = t < w->urgent.since + AHEAD_QUICK
+                                      ? MIN(MAX(w->urgent.n, actors / 2) * 2, (unsigned) AHEAD_MAX)
+                                      : 0;
+                w->urgent.full = false;
+        }
+}
+
+static void return_plain(Worker *w) {
+        pool_return(&w->pool, &w->pool.plain);
+        w->plain.n = 0;
+}
+
+/* What touches the world and is not begun, but for what an actor prepares just now. */
+static void return_urgent(Worker *w) {
+        pool_return(&w->pool, &w->pool.urgent);
+        pthread_mutex_lock(&w->pool.lock);
+        for (size_t i = 0; i < w->n_tasks; i++)
+                if (w->tasks[i]->state == TASK_READY)
+                        task_put_back(w->tasks[i]);
+        pthread_mutex_unlock(&w->pool.lock);
+        w->urgent = (Ahead){};
+}
+
+/* Returns what waits for an actor since then, if that is too long; else when it will be. */
+static usec_t return_late(Worker *w, usec_t since, void (*return_them)(Worker *w)) {
+        if (since == USEC_INFINITY)
+                return USEC_INFINITY;
+        if (now(CLOCK_BOOTTIME) < since + RETURN_AFTER)
+                return since + RETURN_AFTER;
+        return_them(w);
+        return USEC_INFINITY;
 }
 
 void worker_hurry(Worker *w) {
-        usec_t t = now(CLOCK_BOOTTIME), since;
+        usec_t t = now(CLOCK_BOOTTIME);
+        Load l;
 
         if (t >= w->spread_at) {
                 pool_spread(&w->pool);
@@ -91,13 +140,10 @@ void worker_hurry(Worker *w) {
         }
         if (t < w->return_at)
                 return;
-        since = pool_waiting_since(&w->pool);
-        if (t >= since + RETURN_AFTER && since != USEC_INFINITY) {
-                pool_return(&w->pool, false);
-                w->ahead = 0;
-                since = USEC_INFINITY;
-        }
-        w->return_at = since == USEC_INFINITY ? USEC_INFINITY : since + RETURN_AFTER;
+        w->return_at = return_late(w, pool_waiting_since(&w->pool), return_plain);
+        l = worker_load(w);
+        if (l.urgent > w->pool.max_threads)
+                w->return_at = MIN(w->return_at, return_late(w, l.oldest_waiting, return_urgent));
 }
 
 /* One row of claim-jobs becomes a task. */
@@ -169,6 +215,19 @@ static int claim_types(Worker *w, const char *types, unsigned n, size_t *ret, Er
         return pool_submit(&w->pool, w->tasks + before, w->n_tasks - before, ret_error);
 }
 
+void worker_wants(Worker *w) {
+        w->drained = false;
+        w->next_claim = 0;
+        w->next_urgent = 0;
+        w->next_plain = 0;
+}
+
+/* When types are claimed again of which a claim took n of those asked for. */
+static void claimed_of_kind(const Worker *w, unsigned asked, size_t n, usec_t *next) {
+        if (asked > 0)
+                *next = n == 0 ? now(CLOCK_BOOTTIME) + w->engine->beat / 12 : 0;
+}
+
 int worker_claim(Worker *w, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
         unsigned urgent, plain;
@@ -179,12 +238,12 @@ int worker_claim(Worker *w, Error *ret_error) {
         worker_room(w, &urgent, &plain);
         if (now(CLOCK_BOOTTIME) < w->next_urgent)
                 urgent = 0;
+        if (now(CLOCK_BOOTTIME) < w->next_plain)
+                plain = 0;
         if (w->look.plain)
                 r = claim_types(w, w->plain_types, plain, &n_plain, &error);
         if (r >= 0)
                 r = claim_types(w, w->urgent_types, urgent, &n_urgent, &error);
-        if (r >= 0 && urgent > 0)
-                w->next_urgent = n_urgent == 0 ? now(CLOCK_BOOTTIME) + w->engine->beat / 12 : 0;
         if (r >= 0 && !w->look.plain)
                 r = claim_types(w, w->plain_types, plain, &n_plain, &error);
         w->look.plain = false;
@@ -194,11 +253,21 @@ int worker_claim(Worker *w, Error *ret_error) {
                 error_move(ret_error, &error);
                 return r;
         }
+        claimed_of_kind(w, urgent, n_urgent, &w->next_urgent);
+        claimed_of_kind(w, plain, n_plain, &w->next_plain);
         if (n_plain > 0) {
-                w->ahead_since = now(CLOCK_BOOTTIME);
-                w->ahead_full = n_plain == plain;
-                w->spread_at = MIN(w->spread_at, w->ahead_since + SPREAD_AFTER);
-                w->return_at = MIN(w->return_at, w->ahead_since + RETURN_AFTER);
+                w->plain.since = now(CLOCK_BOOTTIME);
+                w->plain.full = n_plain == plain;
+                w->spread_at = MIN(w->spread_at, w->plain.since + SPREAD_AFTER);
+                w->return_at = MIN(w->return_at, w->plain.since + RETURN_AFTER);
+        }
+        if (n_urgent > 0) {
+                /* Of a few that are done one knows nothing of the many. */
+                w->urgent.full = n_urgent == urgent && urgent >= w->pool.max_threads / 2;
+                w->urgent.since = now(CLOCK_BOOTTIME);
+                w->return_at = MIN(w->return_at, w->urgent.since + RETURN_AFTER);
+        } else if (urgent > 0) {
+                w->urgent = (Ahead){};
         }
         w->drained = n_urgent == 0 && n_plain == 0;
         /* What is due and was passed over, for a limit, may be free at any moment. */

@@ -81,9 +81,7 @@ static int collect_step(Worker *w, CollectRun *run, Error *ret_error) {
                 r = run->collect->step(run, *w->db, w->engine->statement_limit, &more, ret_error);
         if (r < 0)
                 return r;
-        w->next_claim = 0;
-        w->drained = false;
-        w->next_urgent = 0;
+        worker_wants(w);
         return more ? 0 : finish(w, run, ret_error);
 }
 

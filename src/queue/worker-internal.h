@@ -13,6 +13,13 @@
 #define WORKER_ID_SIZE (ID128_SIZE + 12) /* ID, or ID-N after it was given up */
 #define SETTLE_BATCH 500
 
+/* Of one kind of tasks: how many are claimed beyond those for which actors are idle. */
+typedef struct Ahead {
+        unsigned n;   /* of plain ones: at a time; 0: none beyond */
+        usec_t since; /* when some were claimed last, … */
+        bool full;    /* … and these were as many as asked for */
+} Ahead;
+
 typedef struct Worker {
         const WorkerConfig *config;
         const Engine *engine;
@@ -34,10 +41,8 @@ typedef struct Worker {
         bool must_meet; /* the database begins nothing of this host's now, and may say why */
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
-        usec_t next_meeting, settle_at, spread_at, return_at;
-        unsigned ahead;     /* how many plain tasks are claimed at a time; 0: no more than actors */
-        usec_t ahead_since; /* when some were, … */
-        bool ahead_full;    /* … and these were as many as asked for */
+        usec_t next_meeting, begin_at, settle_at, spread_at, return_at;
+        Ahead plain, urgent;
         struct {
                 Db *db;
                 Task *tasks[SETTLE_BATCH]; /* whose settle is under way */
@@ -57,11 +62,17 @@ typedef struct Worker {
         } look;               /* of a resident worker */
         char shown[128];      /* the last STATUS */
         bool drained;         /* the last claim found nothing */
-        usec_t next_urgent; /* when urgent types are claimed again, if they had nothing last time */
-        bool log_refused;   /* said once */
-        Error collect_error; /* of the first collecting that failed under a slot */
+        usec_t next_urgent, next_plain; /* when they are claimed again, if nothing was there */
+        bool log_refused;               /* said once */
+        Error collect_error;            /* of the first collecting that failed under a slot */
         WorkerCounts counts;
 } Worker;
+
+/* worker.c */
+
+/* A moment's patience saves many a commit: whether those who are there wait for more, which are
+ * expected. *at, USEC_INFINITY between two times, is when patience ends. */
+bool worker_gathers(const Worker *w, bool more, usec_t patience, usec_t *at);
 
 /* worker-link.c: the worker and its first connection. */
 
@@ -85,7 +96,10 @@ void worker_end(Worker *w, const char *reason);
 
 /* worker-claim.c: jobs become tasks with an actor each. */
 
-bool worker_has_room(Worker *w);
+/* When the next claim is due; USEC_INFINITY where there is no room, or nothing to wait for. */
+usec_t worker_next_claim(Worker *w);
+/* There may be something to claim, of either kind. */
+void worker_wants(Worker *w);
 /* Sees to plain tasks that still wait for an actor, a moment after they were claimed. */
 void worker_hurry(Worker *w);
 int worker_claim(Worker *w, Error *ret_error);
@@ -117,8 +131,8 @@ void worker_look_lost(Worker *w);
 
 int worker_log_running(Worker *w, Error *ret_error);
 
-/* worker-aside.c: quick plain tasks are settled over a second connection, while the first claims
- * the next ones: the server has more than one processor. */
+/* worker-aside.c: quick tasks with nothing to tell are settled over a second connection, while the
+ * first claims the next ones: the server has more than one processor. */
 
 /* Whether they are at this time: jobs come and end by the hundred. */
 bool worker_goes_aside(const Worker *w);

@@ -131,8 +131,7 @@ int worker_was_given_up(Worker *w, Error *ret_error) {
         pthread_mutex_unlock(&w->pool.lock);
         /* A database that does not know this worker may be another one: a copy put in its place. */
         w->must_meet = w->engine->installation;
-        w->drained = false;
-        w->next_urgent = 0;
+        worker_wants(w);
         (void) snprintf(w->id, sizeof(w->id), "%s-%u", w->first_id, ++w->lives);
         return worker_register(w, ret_error);
 }

@@ -82,7 +82,8 @@ static void hear(Worker *w) {
                 if (type->prepare)
                         w->next_urgent = 0;
                 else
-                        w->look.plain = true;
+                        w->next_plain = 0;
+                w->look.plain |= !type->prepare;
         }
 }
 
@@ -107,8 +108,8 @@ static int apply_answer(Worker *w, const char *text, Error *ret_error) {
                 return 0;
         if (json_boolean(o, "collect", false))
                 w->next_collect = 0;
-        if (w->look.due > 0 && w->next_claim == USEC_INFINITY)
-                w->next_claim = 0;
+        if (w->look.due > 0)
+                worker_wants(w);
         next = json_member(o, "next");
         if (next)
                 w->look.next =

@@ -26,16 +26,6 @@ void worker_forget_recorded(Worker *w) {
         w->n_tasks = n;
 }
 
-static int compare_ids(const void *a, const void *b) {
-        const Task *const *x = a, *const *y = b;
-
-        return strcmp((*x)->job.id, (*y)->job.id);
-}
-
-static int compare_id(const void *id, const void *task) {
-        return strcmp(id, (*(Task *const *) task)->job.id);
-}
-
 /* due: when it runs again, microseconds since 1970; 0: not. */
 static void worker_report(Worker *w, Task *t, const char *outcome, const char *verdict,
                           const char *status, usec_t due) {
@@ -104,9 +94,12 @@ static void worker_report(Worker *w, Task *t, const char *outcome, const char *v
 static void worker_done_with(Worker *w, Task *t) {
         t->recorded = true;
         if (!t->type->quiet)
-                w->next_urgent = 0;
+                worker_wants(w);
+        else if (!t->type->prepare)
+                w->next_plain = 0;
         w->drained = false;
         w->next_claim = 0;
+        w->begin_at = 0; /* what waited for this one to be settled may begin */
 }
 
 void worker_settled_plain(Worker *w, Task *t) {
@@ -120,7 +113,7 @@ static int worker_settle(Worker *w, Task **ended, size_t n, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         int r;
 
-        qsort(ended, n, sizeof(Task *), compare_ids);
+        tasks_sort(ended, n);
         for (size_t i = 0; i < n; i++) {
                 JsonObject *item = settle_item(ended[i], NULL, NULL);
 
@@ -141,11 +134,10 @@ static int worker_settle(Worker *w, Task **ended, size_t n, Error *ret_error) {
                         continue;
                 }
 
-                Task *const *t =
-                        bsearch(rows_text(rows, i, 0), ended, n, sizeof(Task *), compare_id);
+                Task *t = tasks_find(ended, n, rows_text(rows, i, 0));
 
                 if (t)
-                        worker_report(w, *t, settle_outcome(*t), rows_text(rows, i, 1),
+                        worker_report(w, t, settle_outcome(t), rows_text(rows, i, 1),
                                       rows_text(rows, i, 2) ?: "gone",
                                       (usec_t) rows_int64(rows, i, 3, 0));
         }
@@ -187,16 +179,6 @@ static bool is_not_plain(const Task *t) {
         return !settle_is_plain(t);
 }
 
-/* Whether plain tasks wait for an actor while those before them end. */
-static bool worker_has_quick_ones(Worker *w) {
-        bool any;
-
-        pthread_mutex_lock(&w->pool.lock);
-        any = w->pool.plain.n > 0;
-        pthread_mutex_unlock(&w->pool.lock);
-        return any;
-}
-
 /* Settles n tasks now. One row that cannot be recorded holds up no other. */
 static int worker_settle_each(Worker *w, Task **ended, size_t n, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
@@ -227,18 +209,10 @@ static int worker_settle_each(Worker *w, Task **ended, size_t n, Error *ret_erro
         return 0;
 }
 
-/* Quick jobs end one right after the other: a moment's patience saves many a commit. */
+/* Quick jobs end one right after the other. */
 static bool worker_waits_for_more(Worker *w, size_t n) {
-        usec_t t = now(CLOCK_BOOTTIME);
-
-        if (n < SETTLE_BATCH && !w->stopping && worker_has_quick_ones(w)) {
-                if (w->settle_at == USEC_INFINITY)
-                        w->settle_at = t + SETTLE_GATHER;
-                if (t < w->settle_at)
-                        return true;
-        }
-        w->settle_at = USEC_INFINITY;
-        return false;
+        return worker_gathers(w, n < SETTLE_BATCH && pool_has_quick(&w->pool), SETTLE_GATHER,
+                              &w->settle_at);
 }
 
 int worker_settle_ended(Worker *w, Error *ret_error) {
@@ -246,7 +220,6 @@ int worker_settle_ended(Worker *w, Error *ret_error) {
         size_t n;
         int r;
 
-        worker_hear_aside(w);
         if (!worker_goes_aside(w)) {
                 n = worker_ended(w, is_any, ended, ELEMENTSOF(ended));
                 if (n == 0 || worker_waits_for_more(w, n))
@@ -276,9 +249,7 @@ int worker_expire(Worker *w, Error *ret_error) {
                 int r;
 
                 pthread_mutex_lock(&w->pool.lock);
-                overdue = task->has_actor && !task->abandoned && !task->lost &&
-                          t > task->job.deadline &&
-                          (task->state == TASK_ACTING || task->state == TASK_PREPARING);
+                overdue = task_may_expire(task) && t > task->job.deadline;
                 if (overdue)
                         task->abandoned = true;
                 pthread_mutex_unlock(&w->pool.lock);
@@ -301,16 +272,15 @@ int worker_expire(Worker *w, Error *ret_error) {
 }
 
 void worker_put_back_unbegun(Worker *w) {
-        pool_return(&w->pool, true);
+        pool_return(&w->pool, &w->pool.plain);
+        pool_return(&w->pool, &w->pool.urgent);
         pthread_mutex_lock(&w->pool.lock);
         for (size_t i = 0; i < w->n_tasks; i++) {
                 Task *t = w->tasks[i];
 
                 t->put_back = true;
-                if (t->state == TASK_READY) {
-                        t->state = TASK_ENDED;
-                        pthread_cond_signal(&t->verdict);
-                }
+                if (t->state == TASK_READY)
+                        task_put_back(t);
         }
         pthread_mutex_unlock(&w->pool.lock);
 }

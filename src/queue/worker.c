@@ -37,10 +37,8 @@ static void worker_rescue(Worker *w) {
         w->next_rescue = now(CLOCK_BOOTTIME) + w->engine->beat;
         if (rescue_lapsed(*w->db, w->engine->statement_limit, &jobs, &error) < 0)
                 log_full(LOG_WARNING, NULL, &error, "Cannot look for lapsed workers");
-        if (jobs > 0) {
-                w->drained = false;
-                w->next_urgent = 0;
-        }
+        if (jobs > 0)
+                worker_wants(w);
 }
 
 /* Nothing is left to do here; but while a worker of another host is at work, this one stays awake:
@@ -58,6 +56,19 @@ static bool worker_stands_by(Worker *w) {
         }
         w->next_claim = now(CLOCK_BOOTTIME) + w->engine->beat;
         return others && streq(others, "t");
+}
+
+bool worker_gathers(const Worker *w, bool more, usec_t patience, usec_t *at) {
+        usec_t t = now(CLOCK_BOOTTIME);
+
+        if (more && !w->stopping) {
+                if (*at == USEC_INFINITY)
+                        *at = t + patience;
+                if (t < *at)
+                        return true;
+        }
+        *at = USEC_INFINITY;
+        return false;
 }
 
 /* One turn. Returns 1 when there is nothing more to do. */
@@ -81,6 +92,7 @@ static int worker_turn(Worker *w, Error *ret_error) {
                         return r;
         }
         worker_hurry(w);
+        worker_hear_aside(w);
         if (!w->stopping && (r = worker_begin_ready(w, ret_error)) < 0)
                 return r;
         if (w->must_meet && t >= w->next_meeting && (r = worker_meet(w, ret_error)) < 0)
@@ -103,7 +115,7 @@ static int worker_turn(Worker *w, Error *ret_error) {
                 return r;
         if (w->config->n_types == 0)
                 w->drained = true;
-        else if (!w->look.paused && t >= w->next_claim && worker_has_room(w) &&
+        else if (!w->look.paused && t >= worker_next_claim(w) &&
                  (r = worker_claim(w, ret_error)) < 0)
                 return r;
         if (w->config->resident)
@@ -122,14 +134,17 @@ static usec_t worker_next(Worker *w) {
         next = MIN(next, worker_next_collect(w));
         if (w->config->resident)
                 next = MIN(next, w->look.next);
-        next = MIN(next, MIN(w->settle_at, MIN(w->spread_at, w->return_at)));
-        if (!w->look.paused && worker_has_room(w))
-                next = MIN(next, w->next_claim);
+        next = MIN(next, MIN(w->begin_at, w->settle_at));
+        next = MIN(next, MIN(w->spread_at, w->return_at));
+        if (!w->look.paused)
+                next = MIN(next, worker_next_claim(w));
         if (w->must_meet)
                 next = MIN(next, w->next_meeting);
+        pthread_mutex_lock(&w->pool.lock);
         for (size_t i = 0; i < w->n_tasks; i++)
-                if (!w->tasks[i]->abandoned)
+                if (task_may_expire(w->tasks[i]))
                         next = MIN(next, w->tasks[i]->job.deadline);
+        pthread_mutex_unlock(&w->pool.lock);
         return next;
 }
 
@@ -201,6 +216,7 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
                 .db = db,
                 .first_id = worker_id,
                 .signal_fd = -1,
+                .begin_at = USEC_INFINITY,
                 .settle_at = USEC_INFINITY,
                 .spread_at = USEC_INFINITY,
                 .return_at = USEC_INFINITY,

@@ -3,8 +3,8 @@
 says). No timer runs here: what happens, it does."""
 
 import contextlib
-import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -434,6 +434,27 @@ def test_stopped_it_acts_on_nothing_more(world, resident):
     world.assert_nothing_running()
 
 
+def test_what_was_claimed_ahead_goes_to_another_host(world, webhooks, resident):
+    """A platform that was quick and is slow now: posts that were claimed ahead and not begun go back, and
+    another host publishes them while the first still waits for its few."""
+    process = resident(env={"AUTOMAPOST_ACTORS": "4"})
+    world.rows("SELECT * FROM automapost.pause('social-media-post', 'until all are there')")
+    quick_ones = [world.post(webhooks.account(world)) for _ in range(150)]
+    slow_ones = [world.post(webhooks.account(world), text=f"slow {n}") for n in range(30)]
+    webhooks.fake.fault(lambda request: b"slow" in request.body, "delay", math.inf, seconds=5.0)
+    world.rows("SELECT * FROM automapost.resume('social-media-post')")
+    running = "SELECT count(*) FROM automapost.job_queue WHERE status = 'running'"
+    world.wait_until(lambda: len(world.seen()) >= len(quick_ones))
+    assert world.value(running) > 4
+    world.wait_until(lambda: world.value(running) <= 4, 4)
+    second = resident()
+    world.wait_until(lambda: len(world.seen()) == len(quick_ones) + len(slow_ones), 12)
+    stop(process)
+    stop(second)
+    world.assert_exactly_once()
+    world.assert_nothing_running()
+
+
 def test_the_watchdog_hears_of_each_turn(world, supervisor, resident):
     process = resident()
     supervisor.until("WATCHDOG=1")
@@ -590,3 +611,39 @@ def test_killed_among_quick_jobs(world, resident, point):
                            " WHERE job_queue_id IS NOT NULL AND status = 'failed'")
     assert put_back <= 1000
     assert put_back > 0 or point != "claim:6"
+
+
+# Those that touch the world: on record before they are sent
+
+def test_many_quick_sends(world, resident):
+    process = resident()
+    many(world, 4000, "noop-send")
+    assert_each_done_once(world, 4000)
+    assert aside(world)
+    assert world.value("SELECT max(attempts) FROM automapost.job_queue") == 1
+    stop(process)
+    world.assert_nothing_running()
+
+
+@pytest.mark.parametrize("point", ["begin:12", "claim:12", "settle-done:4"])
+def test_killed_among_quick_sends(world, resident, point):
+    """Many are claimed ahead, but never more are begun than actors can act on, beside those that wait to
+    be settled. What was not begun goes back as it came; what was is done once more."""
+    world.scale(20)
+    many(world, 4000, "noop-send")
+    process = world.start("automapost-realtime", stop_point=point)
+    process.wait_stopped()
+    claimed, begun = world.rows("SELECT count(*), count(*) FILTER (WHERE begun)"
+                                " FROM automapost.job_queue WHERE status = 'running'")[0]
+    assert begun <= 2 * 64
+    assert claimed > 64 or point == "settle-done:4"
+    process.kill()
+    process.release()
+    world.assert_nothing_running()
+    left = "SELECT count(*) FILTER (WHERE attempts = 1), count(*) FROM automapost.job_queue WHERE status = 'pending'"
+    again, waiting = world.rows(left)[0]
+    assert again <= begun and waiting >= claimed - begun
+    resident()
+    assert_each_done_once(world, 4000)
+    assert world.value("SELECT count(*) FROM automapost.job_executions"
+                       " WHERE job_queue_id IS NOT NULL AND status = 'failed'") == again

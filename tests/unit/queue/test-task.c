@@ -156,7 +156,7 @@ static void test_what_waits_is_taken_back(void **state _unused_) {
         begin(&pool, 1, tasks, N, &type, "{}");
         while (pool_waiting_since(&pool) != tasks[1]->claimed_at)
                 (void) poll(NULL, 0, 1); /* until the one actor has taken the first */
-        pool_return(&pool, false);
+        pool_return(&pool, &pool.plain);
         for (int i = 1; i < N; i++) {
                 assert_int_equal(state_of(&pool, tasks[i]), TASK_ENDED);
                 assert_int_equal(tasks[i]->outcome.kind, OUTCOME_PUT_BACK);
@@ -169,6 +169,163 @@ static void test_what_waits_is_taken_back(void **state _unused_) {
         end(&pool, tasks, N);
         (void) close(gate[0]);
         (void) close(gate[1]);
+}
+
+static int prepare_anything(Job *job, Prepared *ret _unused_, Outcome *ret_outcome) {
+        if (json_int64(job->input, "ends", 0) == 0)
+                return 0;
+        ret_outcome->kind = OUTCOME_SNOOZE;
+        return 1;
+}
+
+static bool has_unready(Pool *pool) {
+        bool any;
+
+        pthread_mutex_lock(&pool->lock);
+        any = pool->n_unready > 0;
+        pthread_mutex_unlock(&pool->lock);
+        return any;
+}
+
+static void wait_until_ready(Pool *pool, Task *const *tasks, size_t n) {
+        usec_t give_up = now(CLOCK_BOOTTIME) + DEADLINE;
+
+        while (has_unready(pool)) {
+                struct pollfd fd = { .fd = pool->wake_fd, .events = POLLIN };
+
+                assert_true(now(CLOCK_BOOTTIME) < give_up);
+                if (poll(&fd, 1, 10) > 0)
+                        pool_heard(pool);
+        }
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(tasks[i]->state, TASK_READY);
+}
+
+/* Who waits for begin keeps no actor from its work, and each verdict is its own. */
+static void test_what_is_prepared_waits(void **state _unused_) {
+        const JobType type = { .name = "sent",
+                               .prepare = prepare_anything,
+                               .act = act_at_the_gate };
+        enum {
+                N = 5
+        };
+        Task *tasks[N];
+        Pool pool;
+
+        assert_int_equal(pipe(gate), 0);
+        begin(&pool, 1, tasks, N, &type, "{}");
+        wait_until_ready(&pool, tasks, N);
+        pool_go(&pool, (Task *const[]){ tasks[3], tasks[0] }, 2);
+        pool_drop(&pool, tasks[1]);
+        pthread_mutex_lock(&pool.lock);
+        task_put_back(tasks[2]);
+        pthread_mutex_unlock(&pool.lock);
+        assert_int_equal(state_of(&pool, tasks[1]), TASK_DROPPED);
+        assert_int_equal(state_of(&pool, tasks[2]), TASK_ENDED);
+        assert_int_equal(tasks[2]->outcome.kind, OUTCOME_PUT_BACK);
+        assert_int_equal(write(gate[1], "", 1), 1);
+        wait_for(&pool, tasks[3], TASK_ENDED); /* in their order */
+        assert_int_equal(state_of(&pool, tasks[0]), TASK_ACTING);
+        assert_int_equal(write(gate[1], "", 1), 1);
+        wait_for(&pool, tasks[0], TASK_ENDED);
+        assert_int_equal(tasks[0]->outcome.kind, OUTCOME_DONE);
+        assert_int_equal(tasks[4]->state, TASK_READY);
+        end(&pool, tasks, N);
+        (void) close(gate[0]);
+        (void) close(gate[1]);
+}
+
+/* Of those that take long each has an actor, though one is called at a time. */
+static void test_slow_ones_have_an_actor_each(void **state _unused_) {
+        const JobType type = { .name = "sent",
+                               .prepare = prepare_anything,
+                               .act = act_at_the_gate };
+        enum {
+                N = 8
+        };
+        usec_t give_up = now(CLOCK_BOOTTIME) + DEADLINE;
+        unsigned acting = 0;
+        Task *tasks[N];
+        Pool pool;
+
+        assert_int_equal(pipe(gate), 0);
+        begin(&pool, N, tasks, N, &type, "{}");
+        wait_until_ready(&pool, tasks, N);
+        pool_go(&pool, tasks, N);
+        while (acting < N) {
+                assert_true(now(CLOCK_BOOTTIME) < give_up);
+                (void) poll(NULL, 0, 1);
+                acting = 0;
+                pthread_mutex_lock(&pool.lock);
+                for (int i = 0; i < N; i++)
+                        acting += tasks[i]->state == TASK_ACTING;
+                pthread_mutex_unlock(&pool.lock);
+        }
+        for (int i = 0; i < N; i++)
+                assert_int_equal(write(gate[1], "", 1), 1);
+        for (int i = 0; i < N; i++)
+                wait_for(&pool, tasks[i], TASK_ENDED);
+        end(&pool, tasks, N);
+        (void) close(gate[0]);
+        (void) close(gate[1]);
+}
+
+/* While something is being begun its actors do nothing else, so that it is sent as soon as it is on
+ * record. */
+static void test_what_is_begun_has_an_actor(void **state _unused_) {
+        const JobType type = { .name = "sent",
+                               .prepare = prepare_anything,
+                               .act = act_at_the_gate };
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        usec_t give_up = now(CLOCK_BOOTTIME) + DEADLINE;
+        bool on_their_way = true;
+        Task *tasks[2];
+        Pool pool;
+
+        assert_int_equal(pipe(gate), 0);
+        begin(&pool, 1, tasks, 1, &type, "{}");
+        wait_until_ready(&pool, tasks, 1);
+        pthread_mutex_lock(&pool.lock);
+        assert_int_equal(pool_idle(&pool), 1);
+        pool.n_reserved = 1;
+        pthread_mutex_unlock(&pool.lock);
+
+        tasks[1] = task_new(&pool, &type);
+        assert_non_null(tasks[1]);
+        tasks[1]->job.id = strdup("0192f0c8-0000-7000-8000-000000000002");
+        assert_int_equal(pool_submit(&pool, tasks + 1, 1, &error), 0);
+        while (on_their_way) {
+                assert_true(now(CLOCK_BOOTTIME) < give_up);
+                (void) poll(NULL, 0, 1);
+                pthread_mutex_lock(&pool.lock);
+                on_their_way = pool.n_called + pool.n_new > 0;
+                pthread_mutex_unlock(&pool.lock);
+        }
+        assert_int_equal(tasks[1]->state, TASK_QUEUED);
+
+        pool_go(&pool, tasks, 1);
+        pool_release(&pool);
+        assert_int_equal(write(gate[1], "", 1), 1);
+        wait_for(&pool, tasks[0], TASK_ENDED);
+        wait_until_ready(&pool, tasks + 1, 1);
+        end(&pool, tasks, 2);
+        (void) close(gate[0]);
+        (void) close(gate[1]);
+}
+
+/* What prepare ends needs no begin. */
+static void test_prepare_ends_it(void **state _unused_) {
+        const JobType type = { .name = "sent",
+                               .prepare = prepare_anything,
+                               .act = act_at_the_gate };
+        Pool pool;
+        Task *t;
+
+        begin(&pool, 1, &t, 1, &type, "{\"ends\": 1}");
+        wait_for(&pool, t, TASK_ENDED);
+        assert_int_equal(t->outcome.kind, OUTCOME_SNOOZE);
+        assert_false(has_unready(&pool));
+        end(&pool, &t, 1);
 }
 
 /* The last question before the first byte. */
@@ -196,6 +353,10 @@ int main(void) {
                 cmocka_unit_test(test_it_says_too_much),
                 cmocka_unit_test(test_a_line_is_clean),
                 cmocka_unit_test(test_what_waits_is_taken_back),
+                cmocka_unit_test(test_what_is_prepared_waits),
+                cmocka_unit_test(test_slow_ones_have_an_actor_each),
+                cmocka_unit_test(test_what_is_begun_has_an_actor),
+                cmocka_unit_test(test_prepare_ends_it),
                 cmocka_unit_test(test_it_may_send),
         };
 
