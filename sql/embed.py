@@ -34,7 +34,15 @@ def queries(header, source, paths):
                       + "\n".join(declarations) + "\n")
     source.write_text('/* Generated from sql/queries by sql/embed.py. */\n#include "queries.h"\n\n' + "\n".join(definitions))
 
+def check_all_are_listed(paths):
+    """The tests apply whatever lies in the folder; what is not listed would only be missing here."""
+    missing = set(paths[0].parent.glob("*.sql")) - set(paths)
+    if missing:
+        sys.exit("not in sql/meson.build: " + ", ".join(sorted(str(path) for path in missing)))
+
 def schema(source, bootstrap, binding, migrations, functions):
+    check_all_are_listed(migrations)
+    check_all_are_listed(functions)
     out = ['/* Generated from sql/ by sql/embed.py. */\n#include "queue/schema.h"\n']
     out.append(f"const char *const schema_bootstrap =\n{c_string(bootstrap.read_text())};\n")
     out.append(f"const char *const schema_binding =\n{c_string(binding.read_text())};\n")

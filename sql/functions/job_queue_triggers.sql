@@ -1,5 +1,5 @@
 -- Plain SQL and ORMs may INSERT jobs: they come in as enqueue() would make them. Whatever else they
--- try on the table is refused with the name of the function to call.
+-- try is refused (change_refused).
 CREATE OR REPLACE FUNCTION automapost.job_queue_inserted()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $$
@@ -40,32 +40,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                                 p_job_key)
 $$;
 
-CREATE OR REPLACE FUNCTION automapost.job_queue_refused()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF current_user = (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = TG_RELID) THEN
-        RETURN NULL;
-    END IF;
-    -- The names are in the message itself: Prisma hands on no hint.
-    RAISE EXCEPTION '% of automapost.job_queue is not for %: call automapost.cancel, retry or enqueue, '
-        'or as a worker claim, complete and fail', lower(TG_OP), current_user
-        USING ERRCODE = '42501',
-        HINT = 'A pending job is changed by automapost.enqueue(…, job_key, on_conflict => ''replace'' '
-            'or ''reschedule'').';
-END
-$$;
-
--- The conditions only spare our own functions the calls; the functions themselves decide.
+-- The condition only spares our own functions the call; the function itself decides.
 CREATE OR REPLACE TRIGGER job_queue_inserted BEFORE INSERT ON automapost.job_queue
     FOR EACH ROW WHEN (current_user <> 'automapost_jobs_owner')
     EXECUTE FUNCTION automapost.job_queue_inserted();
-CREATE OR REPLACE TRIGGER job_queue_update_refused BEFORE UPDATE ON automapost.job_queue
-    FOR EACH STATEMENT WHEN (current_user <> 'automapost_jobs_owner')
-    EXECUTE FUNCTION automapost.job_queue_refused();
-CREATE OR REPLACE TRIGGER job_queue_delete_refused BEFORE DELETE ON automapost.job_queue
-    FOR EACH STATEMENT WHEN (current_user <> 'automapost_jobs_owner')
-    EXECUTE FUNCTION automapost.job_queue_refused();
 
 -- Workers that stay are woken, once per statement and type, where something is due at once; what
 -- becomes due later they see coming.

@@ -80,7 +80,11 @@ TO automapost_jobs_service, automapost_jobs_app;
 GRANT SELECT ON automapost.job_definitions, automapost.job_queue, automapost.job_executions,
     automapost.job_logs, automapost.post_publication, automapost.account_status
 TO automapost_jobs_app;
-GRANT INSERT, UPDATE, DELETE ON automapost.job_queue TO automapost_jobs_app;
+GRANT INSERT ON automapost.job_queue TO automapost_jobs_app;
+-- Only to be refused with what to call instead (change_refused).
+GRANT UPDATE, DELETE ON automapost.job_queue TO automapost_jobs_app;
+GRANT INSERT, UPDATE, DELETE ON automapost.job_definitions, automapost.job_executions, automapost.job_logs
+TO automapost_jobs_app;
 -- What the trigger on its inserts calls as the caller.
 GRANT EXECUTE ON FUNCTION automapost.check_new_job(text, jsonb, bigint, timestamptz, bigint, text)
 TO automapost_jobs_app;

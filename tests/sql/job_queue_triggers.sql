@@ -2,7 +2,7 @@
 -- job_queue as the application's ORM uses it: an INSERT comes in as enqueue() would make it, and
 -- what else it tries on the table is refused with the names of the functions to call.
 BEGIN;
-SELECT plan(20);
+SELECT plan(21);
 
 CREATE FUNCTION pg_temp.app(statement text) RETURNS text LANGUAGE sql AS $$
     SELECT t.attempt('automapost_jobs_app', statement)
@@ -88,8 +88,9 @@ SELECT t.refuses(format('SELECT pg_temp.as_app(%L)', statement), '42501', says,
     'it names ' || says)
 FROM (VALUES ('UPDATE automapost.job_queue SET priority = 1',
     'call automapost.cancel, retry or enqueue'),
-    ('DELETE FROM automapost.job_queue',
-        'automapost.enqueue(…, job_key, on_conflict => ''replace''')) v (statement, says);
+    ('UPDATE automapost.job_queue SET priority = 1',
+        'automapost.enqueue(…, job_key, on_conflict => ''replace'''),
+    ('DELETE FROM automapost.job_queue', 'What is done is forgotten by itself')) v (statement, says);
 SELECT is((SELECT count(*) FROM automapost.job_queue WHERE status = 'pending'), 3::bigint,
     'after all that the three jobs are what they were');
 

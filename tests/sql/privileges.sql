@@ -4,7 +4,7 @@
 -- new function that somebody may call needs a line in "callable"; one that is for the owner alone
 -- needs none.
 BEGIN;
-SELECT plan(57);
+SELECT plan(61);
 
 CREATE ROLE jobs_test_stranger LOGIN;
 CREATE TEMP TABLE who (role name, may text);
@@ -83,10 +83,11 @@ INSERT INTO callable VALUES
 
 CREATE TEMP TABLE readable (relation text, privileges text[], by text[]);
 INSERT INTO readable VALUES
-    ('job_definitions', '{SELECT}', '{app}'),
+    -- what it may change of these only in name (change_refused)
+    ('job_definitions', '{SELECT,INSERT,UPDATE,DELETE}', '{app}'),
     ('job_queue', '{SELECT,INSERT,UPDATE,DELETE}', '{app}'),
-    ('job_executions', '{SELECT}', '{app}'),
-    ('job_logs', '{SELECT}', '{app}'),
+    ('job_executions', '{SELECT,INSERT,UPDATE,DELETE}', '{app}'),
+    ('job_logs', '{SELECT,INSERT,UPDATE,DELETE}', '{app}'),
     ('post_publication', '{SELECT}', '{app}'),
     ('account_status', '{SELECT}', '{app}');
 
@@ -222,10 +223,23 @@ FROM (VALUES
         automapost.account_status', 'ok'),
     ('automapost_jobs_app', 'SELECT * FROM automapost.post_deliveries',
         '42501: permission denied for table post_deliveries'),
-    ('automapost_jobs_app', 'UPDATE automapost.job_definitions SET is_active = false',
-        '42501: permission denied for table job_definitions'),
+    ('automapost_jobs_app', 'UPDATE automapost.job_definitions SET is_active = false WHERE false',
+        '42501: update of automapost.job_definitions is not for automapost_jobs_app: call '
+        'automapost.pause or resume'),
+    ('automapost_jobs_app', 'INSERT INTO automapost.job_definitions (name) VALUES (''mine'')',
+        '42501: insert of automapost.job_definitions is not for automapost_jobs_app: call '
+        'automapost.pause or resume'),
     ('automapost_jobs_app',
         'INSERT INTO automapost.job_logs (level, message) VALUES (''info'', ''m'')',
+        '42501: insert of automapost.job_logs is not for automapost_jobs_app: it is the history; as a '
+        'worker call automapost.complete or fail'),
+    ('automapost_jobs_app', 'DELETE FROM automapost.job_logs WHERE false',
+        '42501: delete of automapost.job_logs is not for automapost_jobs_app: it is the history; as a '
+        'worker call automapost.complete or fail'),
+    ('automapost_jobs_app', 'UPDATE automapost.job_executions SET status = ''completed'' WHERE false',
+        '42501: update of automapost.job_executions is not for automapost_jobs_app: it is the history; '
+        'call automapost.retry or cancel, or as a worker complete or fail'),
+    ('automapost_jobs_app', 'TRUNCATE automapost.job_logs',
         '42501: permission denied for table job_logs'),
     ('automapost_jobs_app', 'SELECT automapost.settle_jobs(''w'', ''[]'')',
         '42501: permission denied for function settle_jobs'),

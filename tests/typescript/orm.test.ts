@@ -24,10 +24,18 @@ after(async () => {
 
 const scheduledFor = new Date(Date.now() + 3_600_000);
 const payload = { month: '2026-11', list: [1, null, { deep: 'é' }] };
-const refused = (error: unknown) => {
-    const cause = (error as { cause?: unknown }).cause;
-    return sqlState(error) === '42501' && /is not for application: call automapost\.cancel, retry or enqueue/.test(`${error} ${cause}`);
+const refusedWith = (sentence: string) => (error: unknown) =>
+    sqlState(error) === '42501'
+    && `${error} ${(error as { cause?: unknown }).cause}`.includes(`is not for application: ${sentence}`);
+const refused = refusedWith('call automapost.cancel, retry or enqueue');
+// The tables of which the application may change nothing, and what it is told to call.
+const closed = {
+    jobDefinitions: refusedWith('call automapost.pause or resume'),
+    jobExecutions: refusedWith('it is the history; call automapost.retry or cancel, or as a worker complete or fail'),
+    jobLogs: refusedWith('it is the history; as a worker call automapost.complete or fail'),
 };
+const columns = { jobDefinitions: { name: 'mine' }, jobExecutions: { status: 'completed' }, jobLogs: { level: 'info', message: 'm' } };
+const id = '01a21d98-0000-7000-8000-000000000000';
 
 test('Prisma: a job is created', async () => {
     const made = await prisma.jobQueue.create({ data: { jobType: 'report', payload, scheduledFor } });
@@ -51,8 +59,18 @@ test('Prisma: its executions and their lines', async () => {
     const publication = await prisma.postPublication.findFirst({ where: { postId: post } });
     assert.deepEqual([publication.state, publication.accounts[0].code],
                      ['failed', 'unsupported-platform']);
-    await assert.rejects(prisma.jobExecutions.deleteMany({}), (error) => sqlState(error) === '42501');
 });
+
+for (const [name, refusal] of Object.entries(closed))
+    test(`Prisma: nothing of ${name} is changed`, async () => {
+        const model = prisma[name], data = columns[name as keyof typeof columns];
+        for (const change of [
+            () => model.create({ data }),
+            () => model.updateMany({ data }),
+            () => model.upsert({ where: { id }, create: data, update: data }),
+            () => model.deleteMany({})])
+            await assert.rejects(change(), refusal);
+    });
 
 test('Drizzle: a job is inserted', async () => {
     const [made] = await orm.insert(schema.jobQueue)
@@ -78,3 +96,14 @@ test('Drizzle: its executions and their lines', async () => {
         .where(eq(schema.postPublication.postId, post));
     assert.equal(publication!.state, 'failed');
 });
+
+for (const [name, refusal] of Object.entries(closed))
+    test(`Drizzle: nothing of ${name} is changed`, async () => {
+        const table = schema[name as keyof typeof closed] as any, data = columns[name as keyof typeof columns];
+        for (const change of [
+            () => orm.insert(table).values(data),
+            () => orm.update(table).set(data),
+            () => orm.insert(table).values({ id, ...data }).onConflictDoUpdate({ target: table.id, set: data }),
+            () => orm.delete(table)])
+            await assert.rejects(async () => { await change(); }, refusal);
+    });
