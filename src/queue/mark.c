@@ -16,6 +16,8 @@
 
 #define LOCK_TIMEOUT (5 * USEC_PER_SEC)
 #define LOCK_POLL_MSEC 5
+/* Of the file: always the same, so that it can be overwritten. */
+#define TEXT_LENGTH 64
 
 static int cannot(const char *state_dir, int error, Error *ret_error) {
         return error_setf(ret_error, ERROR_CONFIG, -error, "state-dir",
@@ -48,8 +50,8 @@ static int file_name(const char *installation, const char *machine, const char *
         return n < NAME_MAX && !strchr(installation, '/') ? 0 : -EINVAL;
 }
 
-/* "57 2026-11-26T08:15:00.123456Z\n". Anything else is no mark of ours, and says nothing that could
- * be trusted. */
+/* "57 2026-11-26T08:15:00.123456Z\n", with spaces before. Anything else is no mark of ours, and
+ * says nothing that could be trusted. */
 static int parse(const char *text, Mark *ret) {
         Mark m = {};
         char *rest;
@@ -85,16 +87,39 @@ static int read_at(int folder, const char *name, Mark *ret) {
         return parse(text, ret);
 }
 
+static int write_to(int fd, const Mark *mark) {
+        char line[TEXT_LENGTH + 1], text[TEXT_LENGTH];
+        int n = snprintf(line, sizeof(line), "%" PRId64 " %s\n", mark->begins, mark->at);
+        ssize_t written;
+
+        if (n < 0 || n > TEXT_LENGTH)
+                return -EINVAL;
+        memset(text, ' ', sizeof(text));
+        memcpy(text + TEXT_LENGTH - n, line, (size_t) n);
+        written = pwrite(fd, text, TEXT_LENGTH, 0);
+        if (written < 0 || fdatasync(fd) < 0)
+                return -errno;
+        return written == TEXT_LENGTH ? 0 : -EIO;
+}
+
 /* Whole and on the disk, under its name, before anybody can see it there. */
-static int replace_at(int folder, const char *name, const char *new_name, const Mark *mark) {
+static int create_at(int folder, const char *name, const char *new_name, const Mark *mark) {
         _cleanup_close_ int fd =
                 openat(folder, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
                        0600);
+        int r = fd < 0 ? -errno : write_to(fd, mark);
 
-        if (fd < 0 || dprintf(fd, "%" PRId64 " %s\n", mark->begins, mark->at) < 0 ||
-            fsync(fd) < 0 || renameat(folder, new_name, folder, name) < 0 || fsync(folder) < 0)
-                return -errno;
-        return 0;
+        if (r < 0)
+                return r;
+        return renameat(folder, new_name, folder, name) < 0 || fsync(folder) < 0 ? -errno : 0;
+}
+
+/* In place: what is shorter than a sector is written whole or not at all, as PostgreSQL has it of
+ * its pg_control. Nothing is sent before this, and a new file would take two flushes more. */
+static int overwrite_at(int folder, const char *name, const Mark *mark) {
+        _cleanup_close_ int fd = openat(folder, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+        return fd < 0 ? -errno : write_to(fd, mark);
 }
 
 /* Processes of one host take turns; none holds it for longer than its disk takes. */
@@ -119,6 +144,8 @@ int mark_read(const char *state_dir, const char *installation, const char *machi
 
         if (r >= 0)
                 r = file_name(installation, machine, "", name);
+        if (r >= 0)
+                r = lock_folder(folder);
         if (r >= 0)
                 r = read_at(folder, name, ret);
         if (r == -EBADMSG)
@@ -145,6 +172,7 @@ int mark_write(const char *state_dir, const char *installation, const char *mach
         if (r >= 0)
                 r = read_at(folder, name, &before);
         if (r >= 0 && before.begins < mark->begins)
-                r = replace_at(folder, name, new_name, mark);
+                r = before.begins == 0 ? create_at(folder, name, new_name, mark)
+                                       : overwrite_at(folder, name, mark);
         return r < 0 ? cannot(state_dir, -r, ret_error) : 0;
 }

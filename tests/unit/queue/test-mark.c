@@ -74,6 +74,25 @@ static void test_the_higher_one_stays(void **state _unused_) {
         assert_mark(58, "2026-11-26T09:00:00.000000Z");
 }
 
+/* As it was written before it was overwritten in place; and whoever reads it so understands ours.
+ */
+static void test_an_older_file(void **state _unused_) {
+        char text[128] = "";
+        FILE *f;
+
+        put_file("57 " AT "\n");
+        assert_mark(57, AT);
+        write_mark(1000000, "2026-11-26T09:00:00.000000Z");
+        assert_mark(1000000, "2026-11-26T09:00:00.000000Z");
+        f = fopen(file, "r");
+        assert_non_null(f);
+        assert_non_null(fgets(text, sizeof(text), f));
+        assert_int_equal(fgetc(f), EOF);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(strtoll(text, NULL, 10), 1000000);
+        assert_string_equal(strchr(text, '2'), "2026-11-26T09:00:00.000000Z\n");
+}
+
 /* Another installation's, and what a clone of the disk brings along from another machine. */
 static void test_of_this_machine_alone(void **state _unused_) {
         _cleanup_(error_done) Error error = ERROR_NULL;
@@ -180,6 +199,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_none_is_zero, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_the_higher_one_stays, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_an_older_file, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_of_this_machine_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_mark_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_link_is_refused, setup, teardown),
