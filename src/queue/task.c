@@ -281,7 +281,7 @@ void task_put_back(Task *t) {
         t->has_actor = false;
 }
 
-bool task_may_expire(const Task *t) {
+bool task_is_at_work(const Task *t) {
         return t->has_actor && !t->abandoned && !t->lost &&
                (t->state == TASK_ACTING || t->state == TASK_PREPARING);
 }

@@ -111,8 +111,9 @@ void pool_release(Pool *p);
  * that gets one after the other is done with each before the next is there. */
 void pool_go(Pool *p, Task *const *tasks, size_t n);
 void pool_drop(Pool *p, Task *task);
-/* Whether an actor is at work on it whose time may run out. Called with the lock held. */
-bool task_may_expire(const Task *task);
+/* Whether an actor is at work on it, and what comes of it still counts. Called with the lock held.
+ */
+bool task_is_at_work(const Task *task);
 /* No verdict comes any more: a ready task ends as put back. Called with the lock held. */
 void task_put_back(Task *task);
 

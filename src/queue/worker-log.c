@@ -46,7 +46,7 @@ static bool task_runs(Task *t) {
         bool runs;
 
         pthread_mutex_lock(&t->pool->lock);
-        runs = t->has_actor && !t->lost && !t->abandoned;
+        runs = task_is_at_work(t);
         pthread_mutex_unlock(&t->pool->lock);
         return runs;
 }

@@ -249,7 +249,7 @@ int worker_expire(Worker *w, Error *ret_error) {
                 int r;
 
                 pthread_mutex_lock(&w->pool.lock);
-                overdue = task_may_expire(task) && t > task->job.deadline;
+                overdue = task_is_at_work(task) && t > task->job.deadline;
                 if (overdue)
                         task->abandoned = true;
                 pthread_mutex_unlock(&w->pool.lock);

@@ -142,7 +142,7 @@ static usec_t worker_next(Worker *w) {
                 next = MIN(next, w->next_meeting);
         pthread_mutex_lock(&w->pool.lock);
         for (size_t i = 0; i < w->n_tasks; i++)
-                if (task_may_expire(w->tasks[i]))
+                if (task_is_at_work(w->tasks[i]))
                         next = MIN(next, w->tasks[i]->job.deadline);
         pthread_mutex_unlock(&w->pool.lock);
         return next;
