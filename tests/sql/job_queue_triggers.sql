@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- job_queue as the application's ORM uses it: an INSERT comes in as enqueue() would make it, and
--- what else it tries on the table is refused with the names of the functions to call.
+-- job_queue as the application's ORM uses it: an INSERT comes in as enqueue() would make it.
 BEGIN;
-SELECT plan(21);
+SELECT plan(13);
 
 CREATE FUNCTION pg_temp.app(statement text) RETURNS text LANGUAGE sql AS $$
     SELECT t.attempt('automapost_jobs_app', statement)
@@ -61,38 +60,8 @@ SELECT matches(pg_temp.app('INSERT INTO automapost.job_queue (job_type, job_key)
     ''k'')'),
     '^23505: ', 'a key that lives is refused by the index');
 
--- Everything else is the functions' business
-CREATE FUNCTION pg_temp.refusal(what text) RETURNS text LANGUAGE sql AS $$
-    SELECT '42501: ' || what || ' of automapost.job_queue is not for automapost_jobs_app: call '
-        'automapost.cancel, retry or enqueue, or as a worker claim, complete and fail'
-$$;
-SELECT is(pg_temp.app('UPDATE automapost.job_queue SET status = ''completed'''),
-    pg_temp.refusal('update'), 'UPDATE is refused');
-SELECT is(pg_temp.app('UPDATE automapost.job_queue SET status = ''completed'' WHERE false'),
-    pg_temp.refusal('update'), 'also of no row');
-SELECT is(pg_temp.app('DELETE FROM automapost.job_queue'),
-    pg_temp.refusal('delete'), 'DELETE is refused');
-SELECT is(pg_temp.app($$ INSERT INTO automapost.job_queue (id, job_type) VALUES (t.id(1)::uuid,
-    'plain')
-        ON CONFLICT (id) DO UPDATE SET status = 'completed' $$),
-    pg_temp.refusal('update'), 'an upsert is refused');
-SELECT is(pg_temp.app('TRUNCATE automapost.job_queue'),
-    '42501: permission denied for table job_queue',
-    'TRUNCATE is refused');
-CREATE FUNCTION pg_temp.as_app(statement text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM set_config('role', 'automapost_jobs_app', true);
-    EXECUTE statement;
-END $$;
-SELECT t.refuses(format('SELECT pg_temp.as_app(%L)', statement), '42501', says,
-    'it names ' || says)
-FROM (VALUES ('UPDATE automapost.job_queue SET priority = 1',
-    'call automapost.cancel, retry or enqueue'),
-    ('UPDATE automapost.job_queue SET priority = 1',
-        'automapost.enqueue(…, job_key, on_conflict => ''replace'''),
-    ('DELETE FROM automapost.job_queue', 'What is done is forgotten by itself')) v (statement, says);
 SELECT is((SELECT count(*) FROM automapost.job_queue WHERE status = 'pending'), 3::bigint,
-    'after all that the three jobs are what they were');
+    'three jobs came in');
 
 SELECT * FROM finish();
 ROLLBACK;
