@@ -10,19 +10,11 @@
 #include <errno.h>
 
 #include "base/time-util.h"
-#include "common.h"
-#include "parts.h"
+#include "bluesky.h"
 
-#define WHO "Bluesky"
 #define GRAPHEMES_MAX 300
 #define BYTES_MAX 3000
-#define TAG_BYTES_MAX 640
-#define TAG_GRAPHEMES_MAX 64
-#define MENTIONS_MAX 20U
-#define ID_MAX ((size_t) 2048)
-#define HANDLE_MAX ((size_t) 253)
 #define COLLECTION "app.bsky.feed.post"
-#define DEFAULT_SERVER "https://bsky.social"
 #define PUT_RECORD "/xrpc/com.atproto.repo.putRecord"
 #define REFRESH "/xrpc/com.atproto.server.refreshSession"
 /* A post that goes out late says so, instead of appearing below what was posted since. */
@@ -57,402 +49,9 @@ int bluesky_record_key(const char *delivery_id, usec_t due_at, char ret[static T
         return 0;
 }
 
-/* Facets */
-
-typedef struct Spans {
-        TextSpan *items;
-        size_t n, allocated;
-} Spans;
-
-static void spans_done(Spans *s) {
-        free(s->items);
-}
-
-static int spans_add(Spans *s, TextSpan span) {
-        TextSpan *items;
-
-        if (s->n == s->allocated) {
-                items = reallocarray(s->items, s->allocated * 2 + 8, sizeof(*items));
-                if (!items)
-                        return -ENOMEM;
-                s->items = items;
-                s->allocated = s->allocated * 2 + 8;
-        }
-        s->items[s->n++] = span;
-        return 0;
-}
-
-static bool spans_overlap(const Spans *s, TextSpan span) {
-        for (size_t i = 0; i < s->n; i++)
-                if (span.start < s->items[i].end && s->items[i].start < span.end)
-                        return true;
-        return false;
-}
-
-/* feature: "link", "mention" or "tag", whose member `name` is value. */
-static int add_facet(JsonObject *facets, TextSpan span, const char *feature, const char *name,
-                     const char *value) {
-        _cleanup_(json_unrefp) JsonObject *facet = json_object_new_object();
-        _cleanup_(json_unrefp) JsonObject *index = json_object_new_object();
-        _cleanup_(json_unrefp) JsonObject *object = json_object_new_object();
-        _cleanup_(json_unrefp) JsonObject *features = json_object_new_array();
-        _cleanup_free_ char *type = strjoinf("app.bsky.richtext.facet#%s", feature);
-
-        if (!facet || !index || !object || !features || !type ||
-            json_set_int64(index, "byteStart", (int64_t) span.start) < 0 ||
-            json_set_int64(index, "byteEnd", (int64_t) span.end) < 0 ||
-            json_set_string(object, "$type", type) < 0 || json_set_string(object, name, value) < 0)
-                return -ENOMEM;
-
-        if (json_object_array_add(features, object) < 0)
-                return -ENOMEM;
-        object = NULL;
-        if (json_set(facet, "index", TAKE_PTR(index)) < 0 ||
-            json_set(facet, "features", TAKE_PTR(features)) < 0 ||
-            json_object_array_add(facets, facet) < 0)
-                return -ENOMEM;
-        facet = NULL;
-        return 0;
-}
-
-static int add_link(JsonObject *facets, const char *text, TextSpan span, bool bare) {
-        _cleanup_free_ char *uri = strjoinf("%s%.*s", bare ? "https://" : "",
-                                            (int) (span.end - span.start), text + span.start);
-
-        return uri ? add_facet(facets, span, "link", "uri", uri) : -ENOMEM;
-}
-
-static bool is_handle(const char *s) {
-        size_t n = strlen(s);
-
-        return n > 0 && n <= HANDLE_MAX && strchr(s, '.') && s[0] != '.' && s[n - 1] != '.' &&
-               s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] ==
-                       '\0';
-}
-
-static int add_mention(JsonObject *facets, const char *text, TextSpan span, ResolveHandle resolve,
-                       void *userdata, Error *ret_error) {
-        _cleanup_free_ char *handle = strndup(text + span.start + 1, span.end - span.start - 1);
-        _cleanup_free_ char *did = NULL;
-        int r;
-
-        if (!handle)
-                return error_oom(ret_error);
-        if (!is_handle(handle))
-                return 0;
-        for (char *p = handle; *p; p++)
-                if (*p >= 'A' && *p <= 'Z')
-                        *p = (char) (*p - 'A' + 'a');
-
-        r = resolve(userdata, handle, &did, ret_error);
-        if (r <= 0)
-                return r;
-        return add_facet(facets, span, "mention", "did", did) < 0 ? error_oom(ret_error) : 0;
-}
-
-static int add_tag(JsonObject *facets, const char *text, TextSpan span) {
-        size_t sign = text[span.start] == '#' ? 1 : strlen("\xef\xbc\x83");
-        _cleanup_free_ char *tag = NULL;
-
-        if (span.end - span.start - sign > TAG_BYTES_MAX)
-                return 0;
-        tag = strndup(text + span.start + sign, span.end - span.start - sign);
-        if (!tag)
-                return -ENOMEM;
-        if (text_count_graphemes(tag) > TAG_GRAPHEMES_MAX)
-                return 0;
-        return add_facet(facets, span, "tag", "tag", tag);
-}
-
-/* Links; with bare set, also names without a scheme that are no part of a mention or address. */
-static int add_links(JsonObject *facets, const char *text, bool bare, Spans *taken) {
-        size_t pos = 0;
-        TextSpan span;
-        int r;
-
-        while ((r = text_next_url(text, bare, &pos, &span)) > 0) {
-                if (spans_overlap(taken, span) || (span.start > 0 && text[span.start - 1] == '@'))
-                        continue;
-                if (add_link(facets, text, span, bare) < 0 || spans_add(taken, span) < 0)
-                        return -ENOMEM;
-        }
-        return r;
-}
-
-int bluesky_facets(const char *text, ResolveHandle resolve, void *userdata, JsonObject **ret,
-                   Error *ret_error) {
-        _cleanup_(json_unrefp) JsonObject *facets = json_object_new_array();
-        _cleanup_(spans_done) Spans taken = {};
-        unsigned n_mentions = 0;
-        size_t pos = 0;
-        TextSpan span;
-        int r;
-
-        if (!facets)
-                return error_oom(ret_error);
-
-        /* What has a scheme is a link, whatever is inside it; only then the vaguer ones. */
-        r = add_links(facets, text, false, &taken);
-        if (r < 0)
-                return error_oom(ret_error);
-
-        while ((r = text_next_mention(text, &pos, &span)) > 0) {
-                if (spans_overlap(&taken, span))
-                        continue;
-                if (spans_add(&taken, span) < 0)
-                        return error_oom(ret_error);
-                if (!resolve || n_mentions++ >= MENTIONS_MAX)
-                        continue;
-                r = add_mention(facets, text, span, resolve, userdata, ret_error);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return error_oom(ret_error);
-
-        r = add_links(facets, text, true, &taken);
-        if (r < 0)
-                return error_oom(ret_error);
-
-        pos = 0;
-        while ((r = text_next_hashtag(text, &pos, &span)) > 0)
-                if (!spans_overlap(&taken, span) && add_tag(facets, text, span) < 0)
-                        return error_oom(ret_error);
-        if (r < 0)
-                return error_oom(ret_error);
-
-        *ret = TAKE_PTR(facets);
-        return 0;
-}
-
-/* Identity */
-
-static bool is_did(const char *s) {
-        size_t n = strlen(s);
-
-        return n <= ID_MAX && strncmp(s, "did:", 4) == 0 && n > 4 &&
-               s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_")] ==
-                       '\0';
-}
-
-int bluesky_did_pds(JsonObject *document, const char *did, char **ret) {
-        _cleanup_free_ char *full_id = strjoinf("%s#atproto_pds", did);
-        JsonObject *services = json_member(document, "service");
-        size_t n;
-
-        if (!full_id)
-                return -ENOMEM;
-        if (!streq_ptr(json_string(document, "id"), did) ||
-            !json_object_is_type(services, json_type_array))
-                return -EINVAL;
-
-        n = json_object_array_length(services);
-        for (size_t i = 0; i < n; i++) {
-                JsonObject *service = json_object_array_get_idx(services, i);
-                const char *id = json_string(service, "id");
-                const char *endpoint = usable_id(json_string(service, "serviceEndpoint"), ID_MAX);
-
-                if (!id || !endpoint || (!streq(id, "#atproto_pds") && !streq(id, full_id)) ||
-                    !streq_ptr(json_string(service, "type"), "AtprotoPersonalDataServer"))
-                        continue;
-                *ret = join_url(endpoint, "");
-                return *ret ? 0 : -ENOMEM;
-        }
-        return -EINVAL;
-}
-
-usec_t bluesky_jwt_expiry(const char *jwt) {
-        _cleanup_(json_unrefp) JsonObject *claims = NULL;
-        _cleanup_free_ char *payload = NULL;
-        const char *start = strchr(jwt, '.'), *end = start ? strchr(start + 1, '.') : NULL;
-        uint8_t *bytes = NULL;
-        size_t n = 0;
-        int64_t expiry;
-
-        if (!end)
-                return 0;
-        payload = strndup(start + 1, (size_t) (end - start - 1));
-        if (!payload)
-                return 0;
-        for (char *p = payload; *p; p++)
-                *p = (char) (*p == '-' ? '+' : *p == '_' ? '/' : *p);
-        if (base64_decode(payload, &bytes, &n) < 0)
-                return 0;
-
-        (void) json_parse((const char *) bytes, n, &claims);
-        free(bytes);
-        expiry = json_int64(claims, "exp", 0);
-        return expiry > 0 && expiry < INT64_C(100000000000) ? (usec_t) expiry * USEC_PER_SEC : 0;
-}
-
-/* Where an account's records are kept, and whether a member says so. */
-typedef struct Server {
-        char *url;
-        bool member_host;
-} Server;
-
-static void server_done(Server *s) {
-        free(s->url);
-}
-
-static int account_invalid(Error *ret_error, const char *what) {
-        return error_setf(ret_error, ERROR_PERMANENT, -ENOENT, CODE_ACCOUNT_INVALID, "%s", what);
-}
-
-static int read_json(const ProviderContext *c, const char *url, bool member_host,
-                     HttpResponse *ret_response, JsonObject **ret, Error *ret_error) {
-        int r;
-
-        r = http_perform(c->http,
-                         &(const HttpRequest){
-                                 .method = "GET",
-                                 .url = url,
-                                 .headers =
-                                         (const char *const[]){ "Accept: application/json", NULL },
-                                 .member_host = member_host,
-                         },
-                         ret_response, ret_error);
-        if (r >= 0)
-                *ret = http_json(ret_response);
-        return r;
-}
-
-/* A read that was not answered with 200 and says nothing about what was asked. */
-static int read_failed(const ProviderContext *c, const Account *account, const char *who,
-                       const HttpResponse *response, JsonObject *body, Error *ret_error) {
-        bool limited = response->status == 429;
-
-        return refuse(c, account,
-                      &(const Refusal){
-                              .who = who,
-                              .class = limited ? ERROR_RATE_LIMITED : ERROR_TRANSIENT,
-                              .code = limited ? CODE_RATE_LIMITED : CODE_PLATFORM_DOWN,
-                              .retry_at =
-                                      limited ? clamp_retry(response->retry_at, 5 * USEC_PER_MINUTE)
-                                              : response->retry_at,
-                              .status = response->status,
-                              .word = json_string(body, "error"),
-                              .words = json_string(body, "message"),
-                      },
-                      ret_error);
-}
-
-/* The server that answers questions about anybody: not necessarily where the account lives. */
-static int any_server(const ProviderContext *c, const Account *account, Server *ret) {
-        bool own = !isempty(account->service_url);
-
-        ret->url = join_url(own ? account->service_url : c->settings->bluesky_url, "");
-        ret->member_host = own;
-        return ret->url ? 0 : -ENOMEM;
-}
-
-/* 1 and the DID, 0 if there is no such handle. */
-static int resolve_handle(const ProviderContext *c, const Account *account, const char *handle,
-                          char **ret, Error *ret_error) {
-        _cleanup_(http_response_done) HttpResponse response = {};
-        _cleanup_free_ char *encoded = percent_encode(handle), *url = NULL;
-        _cleanup_(json_unrefp) JsonObject *body = NULL;
-        _cleanup_(server_done) Server server = {};
-        const char *did;
-        int r;
-
-        if (!encoded || any_server(c, account, &server) < 0)
-                return error_oom(ret_error);
-        url = strjoinf("%s/xrpc/com.atproto.identity.resolveHandle?handle=%s", server.url, encoded);
-        if (!url)
-                return error_oom(ret_error);
-
-        r = read_json(c, url, server.member_host, &response, &body, ret_error);
-        if (r < 0)
-                return r;
-        if (response.status == 400 || response.status == 404)
-                return 0;
-        if (response.status != 200)
-                return read_failed(c, account, WHO, &response, body, ret_error);
-
-        did = json_string(body, "did");
-        if (!did || !is_did(did))
-                return 0;
-        *ret = strdup(did);
-        return *ret ? 1 : error_oom(ret_error);
-}
-
-/* The DID of the account, or in a sandbox its handle. */
-static int find_repo(const ProviderContext *c, const Account *account, char **ret,
-                     Error *ret_error) {
-        const char *id = account->remote_id;
-        int r;
-
-        if (isempty(id))
-                return account_invalid(ret_error, "the account has neither a DID nor a handle");
-        id += *id == '@';
-        if (is_did(id) || (is_handle(id) && !c->http)) {
-                *ret = strdup(id);
-                return *ret ? 0 : error_oom(ret_error);
-        }
-        if (!is_handle(id))
-                return account_invalid(ret_error, "the account has neither a DID nor a handle");
-
-        r = resolve_handle(c, account, id, ret, ret_error);
-        return r == 0 ? account_invalid(ret_error, "Bluesky knows no account of that handle") : r;
-}
-
-static int read_did_document(const ProviderContext *c, const Account *account, const char *did,
-                             char **ret, Error *ret_error) {
-        bool web = strncmp(did, "did:web:", strlen("did:web:")) == 0;
-        _cleanup_(http_response_done) HttpResponse response = {};
-        _cleanup_(json_unrefp) JsonObject *document = NULL;
-        _cleanup_free_ char *url = NULL, *path = NULL;
-        const char *who = web ? "the account's did:web host" : "the PLC directory";
-        int r;
-
-        if (web) {
-                /* The AT Protocol allows a host name alone, no path and no port. */
-                const char *host = did + strlen("did:web:");
-
-                if (!is_handle(host))
-                        return account_invalid(ret_error, "the account's did:web names no host");
-                url = strjoinf("https://%s/.well-known/did.json", host);
-        } else if (strncmp(did, "did:plc:", strlen("did:plc:")) == 0) {
-                path = strjoinf("/%s", did);
-                url = path ? join_url(c->settings->plc_url, path) : NULL;
-        } else
-                return account_invalid(ret_error, "the account's DID is of an unknown method");
-        if (!url)
-                return error_oom(ret_error);
-
-        r = read_json(c, url, web, &response, &document, ret_error);
-        if (r < 0)
-                return r;
-        if (response.status == 404 || response.status == 410)
-                return account_invalid(ret_error, "the account's DID does not exist (any more)");
-        if (response.status != 200)
-                return read_failed(c, account, who, &response, NULL, ret_error);
-
-        r = bluesky_did_pds(document, did, ret);
-        if (r == -EINVAL)
-                return account_invalid(ret_error, "the account's DID names no data server");
-        return r < 0 ? error_oom(ret_error) : 0;
-}
-
-/* The server that keeps did's records: the account's own address; a base URL that an operator set;
- * else what the DID's document says. */
-static int find_server(const ProviderContext *c, const Account *account, const char *did,
-                       Server *ret, Error *ret_error) {
-        _cleanup_free_ char *configured = join_url(c->settings->bluesky_url, "");
-
-        if (!configured)
-                return error_oom(ret_error);
-        if (!isempty(account->service_url) || !streq(configured, DEFAULT_SERVER))
-                return any_server(c, account, ret) < 0 ? error_oom(ret_error) : 0;
-
-        ret->member_host = true;
-        return read_did_document(c, account, did, &ret->url, ret_error);
-}
-
 /* Records */
 
-static int get_record(const ProviderContext *c, const Server *server, const char *repo,
+static int get_record(const ProviderContext *c, const BlueskyServer *server, const char *repo,
                       const char *rkey, HttpResponse *ret_response, JsonObject **ret,
                       Error *ret_error) {
         _cleanup_free_ char *encoded = percent_encode(repo), *url = NULL;
@@ -463,7 +62,7 @@ static int get_record(const ProviderContext *c, const Server *server, const char
                       : NULL;
         if (!url)
                 return error_oom(ret_error);
-        return read_json(c, url, server->member_host, ret_response, ret, ret_error);
+        return bluesky_read_json(c, url, server->member_host, ret_response, ret, ret_error);
 }
 
 /* {"uri","cid"} of the post that a comment goes under, both as root and as parent. */
@@ -474,8 +73,8 @@ static int make_reply(const Post *post, JsonObject **ret, Error *ret_error) {
 
         if (post->parent_receipt)
                 (void) json_parse(post->parent_receipt, strlen(post->parent_receipt), &receipt);
-        uri = usable_id(json_string(receipt, "uri"), ID_MAX);
-        cid = usable_id(json_string(receipt, "cid"), ID_MAX);
+        uri = usable_id(json_string(receipt, "uri"), BLUESKY_ID_MAX);
+        cid = usable_id(json_string(receipt, "cid"), BLUESKY_ID_MAX);
         if (!uri || !cid)
                 return error_setf(ret_error, ERROR_PERMANENT, -ENOENT, CODE_PARENT_MISSING,
                                   "the post to comment on has no known uri and cid");
@@ -501,7 +100,7 @@ typedef struct Resolver {
 static int resolve_mention(void *userdata, const char *handle, char **ret, Error *ret_error) {
         const Resolver *resolver = userdata;
 
-        return resolve_handle(resolver->c, resolver->account, handle, ret, ret_error);
+        return bluesky_resolve_handle(resolver->c, resolver->account, handle, ret, ret_error);
 }
 
 static int make_record(const ProviderContext *c, const Account *account, const Post *post,
@@ -548,16 +147,16 @@ static int bluesky_prepare(const ProviderContext *c, const Account *account, con
         char rkey[TID_SIZE];
         int r;
 
-        r = check_text(WHO, post->text, text_count_graphemes(post->text), GRAPHEMES_MAX,
+        r = check_text(BLUESKY, post->text, text_count_graphemes(post->text), GRAPHEMES_MAX,
                        "characters", ret_error);
         if (r < 0)
                 return r;
-        r = check_text(WHO, post->text, (int64_t) strlen(post->text), BYTES_MAX, "bytes",
+        r = check_text(BLUESKY, post->text, (int64_t) strlen(post->text), BYTES_MAX, "bytes",
                        ret_error);
         if (r < 0)
                 return r;
 
-        r = find_repo(c, account, &repo, ret_error);
+        r = bluesky_find_repo(c, account, &repo, ret_error);
         if (r < 0)
                 return r;
         assert(repo);
@@ -603,10 +202,11 @@ static usec_t reset_time(const HttpResponse *response) {
         return clamp_retry(response->retry_at ?: (usec_t) t * USEC_PER_SEC, 5 * USEC_PER_MINUTE);
 }
 
-static int bluesky_refuse(const ProviderContext *c, const Account *account, const Server *server,
-                          const HttpResponse *response, JsonObject *body, Error *ret_error) {
+static int bluesky_refuse(const ProviderContext *c, const Account *account,
+                          const BlueskyServer *server, const HttpResponse *response,
+                          JsonObject *body, Error *ret_error) {
         Refusal refusal = {
-                .who = WHO,
+                .who = BLUESKY,
                 .class = ERROR_PERMANENT,
                 .code = CODE_REJECTED,
                 .status = response->status,
@@ -641,8 +241,8 @@ static int bluesky_refuse(const ProviderContext *c, const Account *account, cons
 static int make_receipt(const ProviderContext *c, JsonObject *answer, const char *repo,
                         const char *rkey, Receipt *ret, Error *ret_error) {
         _cleanup_(json_unrefp) JsonObject *extra = json_object_new_object();
-        const char *uri = usable_id(json_string(answer, "uri"), ID_MAX);
-        const char *cid = usable_id(json_string(answer, "cid"), ID_MAX);
+        const char *uri = usable_id(json_string(answer, "uri"), BLUESKY_ID_MAX);
+        const char *cid = usable_id(json_string(answer, "cid"), BLUESKY_ID_MAX);
         _cleanup_free_ char *own_uri = NULL, *path = NULL, *url = NULL;
 
         own_uri = strjoinf("at://%s/" COLLECTION "/%s", repo, rkey);
@@ -677,8 +277,8 @@ static int parse_stored(const Request *request, Stored *ret, Error *ret_error) {
 }
 
 /* A record is there under our key, and it was to be new: our own from before, or a stranger. */
-static int adopt_existing(const ProviderContext *c, const Server *server, const Stored *stored,
-                          Receipt *ret, Error *ret_error) {
+static int adopt_existing(const ProviderContext *c, const BlueskyServer *server,
+                          const Stored *stored, Receipt *ret, Error *ret_error) {
         _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(json_unrefp) JsonObject *answer = NULL;
         JsonObject *ours = json_member(stored->body, "record"), *theirs;
@@ -703,7 +303,7 @@ static int bluesky_send(const ProviderContext *c, const Account *account, _unuse
         _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(erase_and_freep) char *authorization = NULL;
         _cleanup_(json_unrefp) JsonObject *answer = NULL;
-        _cleanup_(server_done) Server server = {};
+        _cleanup_(bluesky_server_done) BlueskyServer server = {};
         _cleanup_(stored_done) Stored stored = {};
         _cleanup_free_ char *url = NULL;
         int r;
@@ -714,7 +314,7 @@ static int bluesky_send(const ProviderContext *c, const Account *account, _unuse
         r = token_header("Authorization: Bearer", account->access_token, &authorization, ret_error);
         if (r < 0)
                 return r;
-        r = find_server(c, account, stored.repo, &server, ret_error);
+        r = bluesky_find_server(c, account, stored.repo, &server, ret_error);
         if (r < 0)
                 return r;
         url = join_url(server.url, PUT_RECORD);
@@ -755,7 +355,7 @@ static int bluesky_reconcile(const ProviderContext *c, const Account *account,
                              Error *ret_error) {
         _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(json_unrefp) JsonObject *answer = NULL;
-        _cleanup_(server_done) Server server = {};
+        _cleanup_(bluesky_server_done) BlueskyServer server = {};
         _cleanup_(stored_done) Stored stored = {};
         int r;
 
@@ -763,7 +363,7 @@ static int bluesky_reconcile(const ProviderContext *c, const Account *account,
         r = parse_stored(request, &stored, ret_error);
         if (r < 0)
                 return r;
-        r = find_server(c, account, stored.repo, &server, ret_error);
+        r = bluesky_find_server(c, account, stored.repo, &server, ret_error);
         if (r < 0)
                 return r;
         r = get_record(c, &server, stored.repo, stored.rkey, &response, &answer, ret_error);
@@ -781,7 +381,33 @@ static int bluesky_reconcile(const ProviderContext *c, const Account *account,
                 *ret_finding = FINDING_ABSENT;
                 return 0;
         }
-        return read_failed(c, account, WHO, &response, answer, ret_error);
+        return bluesky_read_failed(c, account, BLUESKY, &response, answer, ret_error);
+}
+
+/* Tokens */
+
+usec_t bluesky_jwt_expiry(const char *jwt) {
+        _cleanup_(json_unrefp) JsonObject *claims = NULL;
+        _cleanup_free_ char *payload = NULL;
+        const char *start = strchr(jwt, '.'), *end = start ? strchr(start + 1, '.') : NULL;
+        uint8_t *bytes = NULL;
+        size_t n = 0;
+        int64_t expiry;
+
+        if (!end)
+                return 0;
+        payload = strndup(start + 1, (size_t) (end - start - 1));
+        if (!payload)
+                return 0;
+        for (char *p = payload; *p; p++)
+                *p = (char) (*p == '-' ? '+' : *p == '_' ? '/' : *p);
+        if (base64_decode(payload, &bytes, &n) < 0)
+                return 0;
+
+        (void) json_parse((const char *) bytes, n, &claims);
+        free(bytes);
+        expiry = json_int64(claims, "exp", 0);
+        return expiry > 0 && expiry < INT64_C(100000000000) ? (usec_t) expiry * USEC_PER_SEC : 0;
 }
 
 static int take_tokens(JsonObject *body, Tokens *ret, Error *ret_error) {
@@ -809,7 +435,7 @@ static int bluesky_refresh(const ProviderContext *c, const Account *account, Tok
         _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(erase_and_freep) char *authorization = NULL;
         _cleanup_(json_unrefp) JsonObject *body = NULL;
-        _cleanup_(server_done) Server server = {};
+        _cleanup_(bluesky_server_done) BlueskyServer server = {};
         _cleanup_free_ char *repo = NULL, *url = NULL;
         _cleanup_(error_done) Error error = ERROR_NULL;
         int r;
@@ -818,11 +444,11 @@ static int bluesky_refresh(const ProviderContext *c, const Account *account, Tok
                          ret_error);
         if (r < 0)
                 return r;
-        r = find_repo(c, account, &repo, ret_error);
+        r = bluesky_find_repo(c, account, &repo, ret_error);
         if (r < 0)
                 return r;
         assert(repo);
-        r = find_server(c, account, repo, &server, ret_error);
+        r = bluesky_find_server(c, account, repo, &server, ret_error);
         if (r < 0)
                 return r;
         url = join_url(server.url, REFRESH);

@@ -21,7 +21,7 @@ typedef struct LinkedinError {
 } LinkedinError;
 LinkedinError linkedin_parse_error(JsonObject *body);
 
-/* bluesky.c */
+/* bluesky.c, bluesky-facets.c, bluesky-identity.c */
 
 #define TID_SIZE 14
 void bluesky_tid(uint64_t usec, unsigned clock_id, char ret[static TID_SIZE]);
