@@ -210,7 +210,7 @@ BEGIN
     -- Mostly it is the first few of the highest priority, as they come; only where some must be passed
     -- over is it worth to read far.
     FOREACH depth IN ARRAY ARRAY[p_n + 1, p_n + 1, 5000] LOOP
-        WITH RECURSIVE running AS MATERIALIZED (
+        WITH running AS MATERIALIZED (
             -- Who has a lease runs. The second condition is the index's (job_queue_running).
             SELECT r.job_type, r.job_key, r.limit_key FROM automapost.job_queue r
             WHERE r.lease >= p_low_lease AND r.lease > 0
@@ -222,32 +222,8 @@ BEGIN
             WHERE d.kind = 'type' AND d.name = ANY (p_types)
                 AND (d.handler = p_handler OR p_handler = 'builtin' AND d.handler = 'http')
                 AND automapost.is_runnable(d)
-        ), low AS MATERIALIZED (
-            SELECT l.job_type AS name, l.priority, l.scheduled_for AS since
-            FROM kind k JOIN automapost.low_water l ON l.job_type = k.name
-            WHERE k.room > 0 AND automapost.is_fresh(l, t)
-        ), gap AS ( -- priorities of which no low water is known: all, or those between
-            SELECT k.name, 1::bigint << 31 AS below,
-                (SELECT COALESCE(max(l.priority), -1) FROM low l WHERE l.name = k.name) AS above
-            FROM kind k WHERE k.room > 0
-            UNION ALL
-            SELECT l.name, l.priority, lead(l.priority, 1, -1) OVER (
-                PARTITION BY l.name ORDER BY l.priority DESC) FROM low l
-        ), found AS (
-            SELECT g.name, g.above, (SELECT max(q.priority) FROM automapost.job_queue q
-                                     WHERE q.status = 'pending' AND q.job_type = g.name
-                                         AND q.priority < g.below AND q.priority > g.above) AS priority
-            FROM gap g
-            UNION ALL
-            SELECT f.name, f.above, (SELECT max(q.priority) FROM automapost.job_queue q
-                                     WHERE q.status = 'pending' AND q.job_type = f.name
-                                         AND q.priority < f.priority AND q.priority > f.above)
-            FROM found f WHERE f.priority IS NOT NULL
         ), level AS MATERIALIZED ( -- where something is due
-            SELECT l.* FROM (
-                SELECT f.name, f.priority, '-infinity' AS since FROM found f WHERE f.priority IS NOT NULL
-                UNION ALL
-                SELECT w.name, w.priority, w.since FROM low w) l
+            SELECT l.* FROM automapost.levels(ARRAY(SELECT k.name::text FROM kind k WHERE k.room > 0), t) l
             -- Not EXISTS: that may be planned as a join, which reads all that is due.
             WHERE (SELECT true FROM automapost.job_queue q
                    WHERE q.status = 'pending' AND q.job_type = l.name AND q.priority = l.priority
@@ -314,6 +290,42 @@ BEGIN
         first_look := false;
     END LOOP;
     RETURN chosen;
+END
+$$;
+
+-- The priorities of which jobs of these types wait, or did when the low water was noted, and from when on
+-- they do at each. Found one by one, so that what waits costs nothing; and where the low water is known, what
+-- was done since an old transaction began costs nothing either.
+CREATE OR REPLACE FUNCTION automapost.levels(p_types text[], t timestamptz)
+RETURNS TABLE (name text, priority integer, since timestamptz)
+LANGUAGE plpgsql STABLE ROWS 4 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        WITH RECURSIVE low AS MATERIALIZED (
+            SELECT l.job_type AS name, l.priority, l.scheduled_for AS since
+            FROM automapost.low_water l WHERE l.job_type = ANY (p_types) AND automapost.is_fresh(l, t)
+        ), gap AS ( -- priorities of which no low water is known: all, or those between
+            SELECT y.name, 1::bigint << 31 AS below,
+                (SELECT COALESCE(max(l.priority), -1) FROM low l WHERE l.name = y.name) AS above
+            FROM unnest(p_types) y (name)
+            UNION ALL
+            SELECT l.name, l.priority, lead(l.priority, 1, -1) OVER (
+                PARTITION BY l.name ORDER BY l.priority DESC) FROM low l
+        ), found AS (
+            SELECT g.name, g.above, (SELECT max(q.priority) FROM automapost.job_queue q
+                                     WHERE q.status = 'pending' AND q.job_type = g.name
+                                         AND q.priority < g.below AND q.priority > g.above) AS priority
+            FROM gap g
+            UNION ALL
+            SELECT f.name, f.above, (SELECT max(q.priority) FROM automapost.job_queue q
+                                     WHERE q.status = 'pending' AND q.job_type = f.name
+                                         AND q.priority < f.priority AND q.priority > f.above)
+            FROM found f WHERE f.priority IS NOT NULL
+        )
+        SELECT f.name, f.priority, '-infinity'::timestamptz FROM found f WHERE f.priority IS NOT NULL
+        UNION ALL
+        SELECT w.name, w.priority, w.since FROM low w;
 END
 $$;
 

@@ -8,7 +8,8 @@
 -- Writes nothing; a few index probes where nothing is to be done.
 CREATE OR REPLACE FUNCTION automapost.look(p_service text, p_types text[])
 RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     t timestamptz := clock_timestamp();
     soon timestamptz := t + interval '3 seconds';
@@ -27,21 +28,14 @@ BEGIN
     types := ARRAY(SELECT d.name FROM automapost.job_definitions d
                    WHERE d.name = ANY (automapost.asked_types(p_types))
                         AND automapost.is_runnable(d));
-    WITH RECURSIVE level AS (
-        SELECT y.name, (SELECT max(q.priority) FROM automapost.job_queue q
-                        WHERE q.status = 'pending' AND q.job_type = y.name) AS priority
-        FROM unnest(types) y (name)
-        UNION ALL
-        SELECT l.name, (SELECT max(q.priority) FROM automapost.job_queue q
-                        WHERE q.status = 'pending' AND q.job_type = l.name
-                            AND q.priority < l.priority)
-        FROM level l WHERE l.priority IS NOT NULL
+    WITH level AS MATERIALIZED (
+        SELECT l.* FROM automapost.levels(types, t) l
     ), waiting AS (
         SELECT d.scheduled_for
         FROM level l, LATERAL (
             SELECT q.scheduled_for FROM automapost.job_queue q
             WHERE q.status = 'pending' AND q.job_type = l.name AND q.priority = l.priority
-                AND q.scheduled_for <= t
+                AND q.scheduled_for >= l.since AND q.scheduled_for <= t
                 AND NOT EXISTS (SELECT FROM automapost.rate_limits r
                                 WHERE r.until > t
                                     AND r.key IN (q.limit_key, split_part(q.limit_key, ':', 1)))
