@@ -83,6 +83,8 @@ struct Pool {
         usec_t fence;
 };
 
+/* pool.c */
+
 int pool_init(Pool *p, const Settings *settings, unsigned max_threads, Error *ret_error);
 /* Waits up to timeout for actors to end. false: some still act; the process must end by _exit(). */
 bool pool_done(Pool *p, usec_t timeout);
@@ -111,14 +113,16 @@ void pool_release(Pool *p);
  * that gets one after the other is done with each before the next is there. */
 void pool_go(Pool *p, Task *const *tasks, size_t n);
 void pool_drop(Pool *p, Task *task);
+
+/* task.c */
+
+Task *task_new(Pool *pool, const JobType *type);
+void task_free(Task *task);
 /* Whether an actor is at work on it, and what comes of it still counts. Called with the lock held.
  */
 bool task_is_at_work(const Task *task);
 /* No verdict comes any more: a ready task ends as put back. Called with the lock held. */
 void task_put_back(Task *task);
-
-Task *task_new(Pool *pool, const JobType *type);
-void task_free(Task *task);
 
 /* Orders tasks by their jobs' ids, and finds one among those so ordered; NULL where it is not
  * there. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Tasks, and the actors that work on them (src/queue/task.c). */
+/* Tasks, and the actors that work on them (src/queue/task.c, pool.c). */
 
 #include "../test.h"
 
