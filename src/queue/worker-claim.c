@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/stop-point.h"
 #include "base/text.h"
 #include "base/time-util.h"
@@ -187,11 +188,32 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
         return 0;
 }
 
+/* The claim itself. What ends meanwhile goes aside, where quick tasks do: both connections work at
+ * the same time then. Whatever comes of that instead of an answer, asking once more in the ordinary
+ * way is safe: the batch has its id. */
+static int worker_ask(Worker *w, const char *const *params, Rows **ret, Error *ret_error) {
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        int r;
+
+        if (!worker_goes_aside(w) || !db_is_open(*w->db))
+                return worker_query(w, &query_claim_jobs, params, ret, ret_error);
+        r = db_send(*w->db, &query_claim_jobs, params, w->engine->statement_limit, &error);
+        while (r >= 0 && (r = db_receive(*w->db, ret, &error)) == 0) {
+                worker_wait(w, MIN(w->settle_at, db_deadline(*w->db)));
+                worker_hear_aside(w);
+                worker_settle_aside(w);
+        }
+        if (r > 0)
+                return 0;
+        log_full(LOG_DEBUG, NULL, &error, "A claim failed, asking again");
+        return worker_query(w, &query_claim_jobs, params, ret, ret_error);
+}
+
 /* *ret: how many jobs of these types were taken, at most n. */
 static int claim_types(Worker *w, const char *types, unsigned n, size_t *ret, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         char batch[ID128_SIZE], count[16];
-        size_t before = w->n_tasks;
+        size_t before;
         int r;
 
         *ret = 0;
@@ -199,11 +221,11 @@ static int claim_types(Worker *w, const char *types, unsigned n, size_t *ret, Er
                 return 0;
         id128_random(batch);
         (void) snprintf(count, sizeof(count), "%u", n);
-        r = worker_query(w, &query_claim_jobs, (const char *[]){ w->id, batch, types, count },
-                         &rows, ret_error);
+        r = worker_ask(w, (const char *[]){ w->id, batch, types, count }, &rows, ret_error);
         if (r < 0)
                 return r;
         stop_point("claim");
+        before = w->n_tasks;
         for (size_t i = 0; i < rows_count(rows); i++) {
                 r = worker_take(w, rows, i, ret_error);
                 if (r < 0)

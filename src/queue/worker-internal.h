@@ -148,6 +148,8 @@ void worker_rest_aside(Worker *w);
 /* While stopping, what has not begun goes back. */
 void worker_put_back_unbegun(Worker *w);
 int worker_settle_ended(Worker *w, Error *ret_error);
+/* Of these what goes aside, where it does and none is under way. */
+void worker_settle_aside(Worker *w);
 /* Past timeout_ms: recorded now, and the actor left to itself; only a receipt of it counts. */
 int worker_expire(Worker *w, Error *ret_error);
 /* settle_done() has recorded the task: it is reported, and recorded. */

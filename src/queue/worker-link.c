@@ -17,8 +17,9 @@ void worker_wait(Worker *w, usec_t until) {
         struct pollfd fds[] = {
                 { .fd = w->signal_fd, .events = POLLIN },
                 { .fd = w->pool.wake_fd, .events = POLLIN },
-                /* who stops takes no notice of new jobs */
-                { .fd = w->config->resident && !w->stopping ? db_fd(*w->db) : -1,
+                /* an answer, or new jobs, of which who stops takes no notice */
+                { .fd = db_is_asked(*w->db) || (w->config->resident && !w->stopping) ? db_fd(*w->db)
+                                                                                     : -1,
                   .events = POLLIN },
                 { .fd = w->aside.n > 0 ? db_fd(w->aside.db) : -1, .events = POLLIN },
         };

@@ -215,6 +215,17 @@ static bool worker_waits_for_more(Worker *w, size_t n) {
                               &w->settle_at);
 }
 
+void worker_settle_aside(Worker *w) {
+        Task *ended[SETTLE_BATCH];
+        size_t n;
+
+        if (w->aside.n > 0 || !worker_goes_aside(w))
+                return;
+        n = worker_ended(w, settle_is_plain, ended, ELEMENTSOF(ended));
+        if (n > 0 && !worker_waits_for_more(w, n))
+                worker_send_aside(w, ended, n);
+}
+
 int worker_settle_ended(Worker *w, Error *ret_error) {
         Task *ended[SETTLE_BATCH];
         size_t n;
@@ -228,12 +239,9 @@ int worker_settle_ended(Worker *w, Error *ret_error) {
         }
         n = worker_ended(w, is_not_plain, ended, ELEMENTSOF(ended));
         r = n > 0 ? worker_settle_each(w, ended, n, ret_error) : 0;
-        if (r < 0 || w->aside.n > 0)
-                return r;
-        n = worker_ended(w, settle_is_plain, ended, ELEMENTSOF(ended));
-        if (n > 0 && !worker_waits_for_more(w, n))
-                worker_send_aside(w, ended, n);
-        return 0;
+        if (r >= 0)
+                worker_settle_aside(w);
+        return r;
 }
 
 int worker_expire(Worker *w, Error *ret_error) {
