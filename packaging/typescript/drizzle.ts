@@ -3,7 +3,7 @@
 // drizzle.config.ts, and what is in there must not export it, or drizzle-kit would make these tables.
 // Jobs may be inserted and read; what changes one is a function of jobs.ts.
 import { relations, sql } from 'drizzle-orm';
-import { bigint, boolean, integer, jsonb, pgSchema, text, timestamp, uuid, varchar } from 'drizzle-orm/pg-core';
+import { bigint, boolean, integer, jsonb, pgSchema, primaryKey, text, timestamp, uuid, varchar } from 'drizzle-orm/pg-core';
 
 export const automapost = pgSchema('automapost');
 
@@ -85,13 +85,13 @@ export const jobExecutions = automapost.table('job_executions', {
 });
 
 export const jobLogs = automapost.table('job_logs', {
-    id: uuid('id').primaryKey().default(sql`gen_random_uuid()`),
-    jobExecutionId: uuid('job_execution_id'),
+    id: uuid('id').notNull().default(sql`gen_random_uuid()`),
+    jobExecutionId: uuid('job_execution_id').notNull(),
     level: varchar('level', { length: 20 }).notNull(),
     message: text('message').notNull(),
     data: jsonb('data'),
     timestamp: timestamp('timestamp', { withTimezone: true }).notNull().default(sql`clock_timestamp()`),
-});
+}, (table) => [primaryKey({ columns: [table.jobExecutionId, table.id] })]);
 
 export const postPublication = automapost.view('post_publication', {
     postId: text('post_id'),

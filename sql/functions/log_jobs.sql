@@ -62,5 +62,5 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     CROSS JOIN LATERAL jsonb_to_recordset(i.logs)
         l (n smallint, level text, message text, data jsonb, at timestamptz)
     WHERE i.execution_id IN (SELECT unnest(p_executions))
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT (job_execution_id, id) DO NOTHING
 $$;

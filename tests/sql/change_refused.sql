@@ -10,19 +10,19 @@ SELECT automapost.enqueue('plain');
 CREATE TEMP TABLE before AS SELECT (SELECT count(*) FROM automapost.job_queue) AS jobs,
     (SELECT count(*) FROM automapost.job_definitions) AS definitions;
 
--- Each table, what is said of it, and a row and a change for it
+-- Each table, its key, what is said of it, and a row and a change for it
 CREATE TEMP TABLE closed AS SELECT * FROM (VALUES
-    ('job_queue', 'call automapost.cancel, retry or enqueue, or as a worker claim, complete and fail',
+    ('job_queue', 'id', 'call automapost.cancel, retry or enqueue, or as a worker claim, complete and fail',
         '(id, job_type) VALUES (t.id(1)::uuid, ''plain'')', 'priority = 1'),
-    ('job_definitions', 'call automapost.pause or resume',
+    ('job_definitions', 'id', 'call automapost.pause or resume',
         '(id, name) VALUES (t.id(1)::uuid, ''mine'')', 'is_active = false'),
-    ('job_executions',
+    ('job_executions', 'id',
         'it is the history; call automapost.retry or cancel, or as a worker complete or fail',
         '(id, status) VALUES (t.id(1)::uuid, ''completed'')', 'status = ''completed'''),
-    ('job_logs', 'it is the history; as a worker call automapost.complete or fail',
+    ('job_logs', 'job_execution_id, id', 'it is the history; as a worker call automapost.complete or fail',
         '(id, level, message) VALUES (t.id(1)::uuid, ''info'', ''m'')', 'message = ''m''')
-) v (name, says, row, change);
-SELECT is(pg_temp.app(format(tried.statement, c.name, c.row, c.change)),
+) v (name, key, says, row, change);
+SELECT is(pg_temp.app(format(tried.statement, c.name, c.row, c.change, c.key)),
     format('42501: %s of automapost.%s is not for automapost_jobs_app: %s', tried.word, c.name, c.says),
     c.name || ': ' || tried.what)
 FROM closed c, (VALUES
@@ -30,7 +30,7 @@ FROM closed c, (VALUES
     ('update', 'UPDATE automapost.%1$s SET %3$s WHERE false', 'also of no row'),
     ('delete', 'DELETE FROM automapost.%1$s', 'a delete'),
     ('insert', 'INSERT INTO automapost.%1$s %2$s', 'an insert'),
-    ('insert', 'INSERT INTO automapost.%1$s %2$s ON CONFLICT (id) DO UPDATE SET %3$s', 'an upsert')
+    ('insert', 'INSERT INTO automapost.%1$s %2$s ON CONFLICT (%4$s) DO UPDATE SET %3$s', 'an upsert')
 ) tried (word, statement, what)
 WHERE tried.word <> 'insert' OR c.name <> 'job_queue';
 SELECT is(pg_temp.app('INSERT INTO automapost.job_queue (id, job_type) VALUES (t.id(1)::uuid, ''plain'')

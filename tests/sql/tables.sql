@@ -74,7 +74,9 @@ SELECT is_empty($$ SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute
     WHERE c.relnamespace = 'automapost'::regnamespace AND c.relkind = 'r'
         AND a.atttypid = 'timestamp'::regtype $$, 'no time without its zone');
 SELECT col_is_pk('automapost', t, 'id', t || ': id alone is the key, as an ORM expects')
-    FROM unnest(ARRAY['job_definitions', 'job_queue', 'job_executions', 'job_logs']) t;
+    FROM unnest(ARRAY['job_definitions', 'job_queue', 'job_executions']) t;
+SELECT col_is_pk('automapost', 'job_logs', ARRAY['job_execution_id', 'id'],
+    'lines are found by their execution, with one index');
 SELECT col_is_unique('automapost', 'job_definitions', 'name', 'a definition''s name is unique');
 SELECT fk_ok('automapost', 'job_executions', ARRAY['job_definition_id'], 'automapost',
     'job_definitions', ARRAY['id'], 'an execution belongs to a definition');
@@ -114,7 +116,7 @@ FROM unnest(ARRAY['status) VALUES (''plain'', ''done'')', 'status) VALUES (''pla
     'lease) VALUES (''plain'', 1)', 'status) VALUES (''plain'', ''failed'')',
     'finished_at) VALUES (''plain'', now())',
     'priority) VALUES (''plain'', -1)', 'max_attempts) VALUES (''plain'', 0)']) what;
-SELECT throws_ok('INSERT INTO automapost.job_logs (level, message) VALUES (''fatal'', ''m'')',
+SELECT throws_ok('INSERT INTO automapost.job_logs (job_execution_id, level, message) VALUES (gen_random_uuid(), ''fatal'', ''m'')',
     '23514', NULL, 'a log line has one of four levels');
 
 -- The numbers fit

@@ -34,8 +34,10 @@ const closed = {
     jobExecutions: refusedWith('it is the history; call automapost.retry or cancel, or as a worker complete or fail'),
     jobLogs: refusedWith('it is the history; as a worker call automapost.complete or fail'),
 };
-const columns = { jobDefinitions: { name: 'mine' }, jobExecutions: { status: 'completed' }, jobLogs: { level: 'info', message: 'm' } };
 const id = '01a21d98-0000-7000-8000-000000000000';
+const line = { jobExecutionId: id, id }; // the key of what an execution said
+const columns = { jobDefinitions: { name: 'mine' }, jobExecutions: { status: 'completed' },
+                  jobLogs: { jobExecutionId: id, level: 'info', message: 'm' } };
 
 test('Prisma: a job is created', async () => {
     const made = await prisma.jobQueue.create({ data: { jobType: 'report', payload, scheduledFor } });
@@ -67,7 +69,7 @@ for (const [name, refusal] of Object.entries(closed))
         for (const change of [
             () => model.create({ data }),
             () => model.updateMany({ data }),
-            () => model.upsert({ where: { id }, create: data, update: data }),
+            () => model.upsert({ where: name === 'jobLogs' ? { jobExecutionId_id: line } : { id }, create: data, update: data }),
             () => model.deleteMany({})])
             await assert.rejects(change(), refusal);
     });
@@ -103,7 +105,8 @@ for (const [name, refusal] of Object.entries(closed))
         for (const change of [
             () => orm.insert(table).values(data),
             () => orm.update(table).set(data),
-            () => orm.insert(table).values({ id, ...data }).onConflictDoUpdate({ target: table.id, set: data }),
+            () => orm.insert(table).values({ id, ...data }).onConflictDoUpdate({
+                target: name === 'jobLogs' ? [table.jobExecutionId, table.id] : table.id, set: data }),
             () => orm.delete(table)])
             await assert.rejects(async () => { await change(); }, refusal);
     });
