@@ -87,14 +87,13 @@ DECLARE
     claimed automapost.job_queue[];
     first_id uuid := automapost.new_id();
     world text[] := ARRAY(SELECT d.name FROM automapost.job_definitions d WHERE d.touches_world);
-    once text[] := world || 'refresh-token'::text; -- what may not be done twice
     durable boolean;
     newest bigint;
     began timestamptz;
 BEGIN
     -- A claim that a crash of the server takes back was never made: the job waits as before, and is done
-    -- once more. Not so what is sent, and a token, which refreshing uses up; and an external worker's
-    -- transaction is its own.
+    -- once more; what touches the world goes no further without a begin, which is waited for. Not so a
+    -- token, which refreshing uses up; and an external worker's transaction is its own.
     IF p_handler = 'builtin' THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
@@ -141,7 +140,7 @@ BEGIN
                 FOR UPDATE SKIP LOCKED))
             RETURNING q AS job
         )
-        SELECT array_agg(t.job), bool_or((t.job).job_type = ANY (once)), max((t.job).lease)
+        SELECT array_agg(t.job), bool_or((t.job).job_type = 'refresh-token'), max((t.job).lease)
         INTO claimed, durable, newest FROM taken t;
         IF durable THEN
             PERFORM set_config('synchronous_commit', 'on', true);

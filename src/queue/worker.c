@@ -93,6 +93,7 @@ static int worker_turn(Worker *w, Error *ret_error) {
         }
         worker_hurry(w);
         worker_hear_aside(w);
+        worker_settle_aside(w);
         if (!w->stopping && (r = worker_begin_ready(w, ret_error)) < 0)
                 return r;
         if (w->must_meet && t >= w->next_meeting && (r = worker_meet(w, ret_error)) < 0)

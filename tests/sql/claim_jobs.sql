@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- claim_jobs(): which jobs, in which order, how many, under which leases.
 BEGIN;
-SELECT plan(50);
+SELECT plan(52);
 SELECT t.worker('w1'), t.worker('w2');
 
 CREATE FUNCTION pg_temp.plain(n bigint, priority bigint DEFAULT 5, due timestamptz DEFAULT now(),
@@ -195,6 +195,10 @@ SET LOCAL synchronous_commit = on;
 SELECT pg_temp.plain(60);
 SELECT t.claim('w3');
 SELECT is(current_setting('synchronous_commit'), 'off', 'a plain job is done again after a crash');
+SET LOCAL synchronous_commit = on;
+SELECT automapost.enqueue('noop-send');
+SELECT is(cardinality(t.claim('w3', '{noop-send}')), 1, 'what touches the world');
+SELECT is(current_setting('synchronous_commit'), 'off', 'does so after its begin, which is on disk');
 SET LOCAL synchronous_commit = on;
 SELECT t.member(60), t.account(60, 60, 'bluesky');
 SELECT automapost.enqueue('refresh-token', jsonb_build_object('authProviderId', t.id(60)));
