@@ -121,6 +121,7 @@ BEGIN
     began := clock_timestamp();
     chosen := automapost.choose_jobs(p_types, p_n, p_handler, turn.low_lease, e);
     IF chosen = '{}' THEN
+        PERFORM automapost.note_sweep(p_types, '{}', began);
         RETURN '{}';
     END IF;
     BEGIN
@@ -151,6 +152,7 @@ BEGIN
     IF newest >= turn.noted + turn.note_after OR EXISTS (
         SELECT FROM automapost.low_water l
         WHERE l.job_type = ANY (p_types) AND NOT automapost.is_fresh(l, clock_timestamp())) THEN
+        PERFORM automapost.note_sweep(p_types, claimed, began);
         PERFORM automapost.note_low_water(turn, claimed, newest, began);
     END IF;
     RETURN COALESCE(claimed, '{}');
@@ -226,7 +228,8 @@ BEGIN
             -- Not EXISTS: that may be planned as a join, which reads all that is due.
             WHERE (SELECT true FROM automapost.job_queue q
                    WHERE q.status = 'pending' AND q.job_type = l.name AND q.priority = l.priority
-                       AND q.scheduled_for >= l.since AND q.scheduled_for <= t LIMIT 1)
+                       AND q.scheduled_for >= l.since AND q.scheduled_for < l.until
+                       AND q.scheduled_for <= t LIMIT 1)
         ), busy AS MATERIALIZED (
             SELECT r.limit_key AS key, count(*) AS n FROM running r
             WHERE r.limit_key IS NOT NULL GROUP BY 1
@@ -235,14 +238,15 @@ BEGIN
             UNION ALL
             SELECT b.key FROM busy b WHERE b.n >= (SELECT max(k.key_limit) FROM kind k)
         ), looked_at AS MATERIALIZED (
-            SELECT l.name, l.priority, k.key_limit, k.room, q.*
+            SELECT l.name, l.priority, l.since, k.key_limit, k.room, q.*
             FROM level l
             JOIN kind k ON k.name = l.name
             CROSS JOIN LATERAL (
                 SELECT c.id, c.limit_key, c.job_key, c.due_at, c.scheduled_for, c.created_at
                 FROM automapost.job_queue c
                 WHERE c.status = 'pending' AND c.job_type = l.name AND c.priority = l.priority
-                    AND c.scheduled_for >= l.since AND c.scheduled_for <= t
+                    AND c.scheduled_for >= l.since AND c.scheduled_for < l.until
+                    AND c.scheduled_for <= t
                     AND (c.limit_key IS NULL OR c.limit_key NOT IN (SELECT b.key FROM blocked b)
                         AND split_part(c.limit_key, ':', 1) NOT IN (SELECT b.key FROM blocked b))
                 ORDER BY c.scheduled_for, c.created_at
@@ -280,8 +284,8 @@ BEGIN
         SELECT ARRAY(SELECT p.id FROM picked p),
             -- of no level more than is looked at, and of each that there is
             NOT EXISTS (SELECT FROM level l
-                LEFT JOIN (SELECT a.name, a.priority, count(*) AS n
-                           FROM looked_at a GROUP BY 1, 2) a USING (name, priority)
+                LEFT JOIN (SELECT a.name, a.priority, a.since, count(*) AS n
+                           FROM looked_at a GROUP BY 1, 2, 3) a USING (name, priority, since)
                 WHERE a.n >= CASE WHEN first_look THEN p_n / (SELECT count(*) FROM level) ELSE depth END
                     OR a.n IS NULL AND first_look)
         INTO chosen, all_seen;
@@ -291,110 +295,6 @@ BEGIN
     RETURN chosen;
 END
 $$;
-
--- The priorities of which jobs of these types wait, or did when the low water was noted, and from when on
--- they do at each. Found one by one, so that what waits costs nothing; and where the low water is known, what
--- was done since an old transaction began costs nothing either.
-CREATE OR REPLACE FUNCTION automapost.levels(p_types text[], t timestamptz)
-RETURNS TABLE (name text, priority integer, since timestamptz)
-LANGUAGE plpgsql STABLE ROWS 4 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-        WITH RECURSIVE low AS MATERIALIZED (
-            SELECT l.job_type AS name, l.priority, l.scheduled_for AS since
-            FROM automapost.low_water l WHERE l.job_type = ANY (p_types) AND automapost.is_fresh(l, t)
-        ), gap AS ( -- priorities of which no low water is known: all, or those between
-            SELECT y.name, 1::bigint << 31 AS below,
-                (SELECT COALESCE(max(l.priority), -1) FROM low l WHERE l.name = y.name) AS above
-            FROM unnest(p_types) y (name)
-            UNION ALL
-            SELECT l.name, l.priority, lead(l.priority, 1, -1) OVER (
-                PARTITION BY l.name ORDER BY l.priority DESC) FROM low l
-        ), found AS (
-            SELECT g.name, g.above, (SELECT max(q.priority) FROM automapost.job_queue q
-                                     WHERE q.status = 'pending' AND q.job_type = g.name
-                                         AND q.priority < g.below AND q.priority > g.above) AS priority
-            FROM gap g
-            UNION ALL
-            SELECT f.name, f.above, (SELECT max(q.priority) FROM automapost.job_queue q
-                                     WHERE q.status = 'pending' AND q.job_type = f.name
-                                         AND q.priority < f.priority AND q.priority > f.above)
-            FROM found f WHERE f.priority IS NOT NULL
-        )
-        SELECT f.name, f.priority, '-infinity'::timestamptz FROM found f WHERE f.priority IS NOT NULL
-        UNION ALL
-        SELECT w.name, w.priority, w.since FROM low w;
-END
-$$;
-
--- How far this claim, which began then, has come: after so many leases (claim_turns.note_after), after each
--- look at all, and no more when the many are over.
-CREATE OR REPLACE FUNCTION automapost.note_low_water(
-    turn automapost.claim_turns, p_claimed automapost.job_queue[], newest bigint, began timestamptz)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    t timestamptz := clock_timestamp();
-    many boolean := newest >= turn.noted + turn.note_after;
-    level record;
-    types text[];
-    alone boolean;
-BEGIN
-    IF many IS NOT TRUE THEN
-        types := ARRAY(SELECT l.job_type FROM automapost.low_water l
-                       WHERE NOT automapost.is_fresh(l, t)
-                           AND l.job_type IN (SELECT q.job_type FROM unnest(p_claimed) q));
-        IF types = '{}' THEN
-            RETURN;
-        ELSIF turn.noted_at < t - interval '1 min' THEN
-            DELETE FROM automapost.low_water l WHERE l.job_type = ANY (types);
-            RETURN;
-        END IF;
-    END IF;
-    -- Before what waits, and before what is put in by a transaction that began a little while ago.
-    FOR level IN
-        SELECT c.job_type, c.priority, b.looked_at, b.good_for,
-            LEAST(t - interval '100 ms', COALESCE((
-                SELECT min(q.scheduled_for) FROM automapost.job_queue q
-                WHERE q.status = 'pending' AND q.job_type = c.job_type AND q.priority = c.priority
-                    AND q.scheduled_for >= COALESCE(b.scheduled_for, '-infinity')), c.latest)) AS since
-        FROM (SELECT q.job_type, q.priority, max(q.scheduled_for) AS latest
-              FROM unnest(p_claimed) q GROUP BY 1, 2) c
-        LEFT JOIN automapost.low_water b
-            ON b.job_type = c.job_type AND b.priority = c.priority AND automapost.is_fresh(b, t)
-    LOOP
-        INSERT INTO automapost.low_water AS l (job_type, priority, scheduled_for, looked_at, good_for)
-        VALUES (level.job_type, level.priority, level.since, COALESCE(level.looked_at, t),
-            -- Where this one looked at all: the longer that took, the longer it counts.
-            COALESCE(level.good_for, GREATEST(interval '1 s', LEAST(20 * (clock_timestamp() - began),
-                                                                    interval '30 s'))))
-        ON CONFLICT (job_type, priority) DO UPDATE
-            SET scheduled_for = excluded.scheduled_for, looked_at = excluded.looked_at,
-                good_for = excluded.good_for;
-    END LOOP;
-
-    IF NOT many THEN
-        RETURN;
-    END IF;
-    -- Of leases that another claim is giving at this moment nothing can be known. An external worker
-    -- may have time until it commits: it takes no turn but its own.
-    SELECT count(*) = (SELECT count(*) FROM automapost.claim_turns) INTO alone
-    FROM (SELECT FROM automapost.claim_turns WHERE turn.handler = 'builtin'
-          FOR NO KEY UPDATE SKIP LOCKED) c;
-    UPDATE automapost.claim_turns c
-    SET noted = newest, noted_at = t, low_lease = CASE WHEN alone THEN (
-            SELECT min(q.lease) FROM automapost.job_queue q
-            WHERE q.lease >= turn.low_lease AND q.lease > 0) ELSE c.low_lease END
-    WHERE c.handler = turn.handler;
-END
-$$;
-
--- Whether the low water counts: after good_for all jobs are looked at once more.
-CREATE OR REPLACE FUNCTION automapost.is_fresh(l automapost.low_water, t timestamptz)
-RETURNS boolean
-LANGUAGE sql STABLE
-RETURN l.looked_at > t - l.good_for AND l.looked_at <= t;
 
 -- Active, and not paused at this moment.
 CREATE OR REPLACE FUNCTION automapost.is_runnable(d automapost.job_definitions)

@@ -3,6 +3,7 @@
 --     collect  there are posts to collect
 --     due      jobs of p_types that are due and may run, counted up to 10000
 --     lag      for how many seconds the oldest of them has been
+--     sweep    a claim is to look for jobs below the low water
 --     next     in how many seconds the next job or post becomes due, within 3 seconds from now; null
 --              where none does
 -- Writes nothing; a few index probes where nothing is to be done.
@@ -29,7 +30,7 @@ BEGIN
                    WHERE d.name = ANY (automapost.asked_types(p_types))
                         AND automapost.is_runnable(d));
     WITH level AS MATERIALIZED (
-        SELECT l.* FROM automapost.levels(types, t) l
+        SELECT l.* FROM automapost.levels(types, t) l WHERE l.until = 'infinity'
     ), waiting AS (
         SELECT d.scheduled_for
         FROM level l, LATERAL (
@@ -57,6 +58,9 @@ BEGIN
         'collect', 'social-media-post' = ANY (types) AND automapost.has_posts_to_collect(since, t),
         'due', due,
         'lag', GREATEST(extract(epoch FROM t - oldest), 0),
+        'sweep', EXISTS (SELECT FROM automapost.low_water l
+                         WHERE l.job_type = ANY (types) AND l.swept IS NOT NULL
+                             AND NOT automapost.is_fresh(l, t)),
         'next', CASE WHEN next IS NOT NULL THEN GREATEST(
             extract(epoch FROM next - clock_timestamp()), 0) END);
 END

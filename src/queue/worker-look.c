@@ -108,7 +108,7 @@ static int apply_answer(Worker *w, const char *text, Error *ret_error) {
                 return 0;
         if (json_boolean(o, "collect", false))
                 w->next_collect = 0;
-        if (w->look.due > 0)
+        if (w->look.due > 0 || json_boolean(o, "sweep", false))
                 worker_wants(w);
         next = json_member(o, "next");
         if (next)

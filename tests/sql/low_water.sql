@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- How claims remember how far they have come, and that they take the same jobs as if they did not.
 BEGIN;
-SELECT plan(27);
+SELECT plan(45);
 SELECT t.worker('w1');
 
 -- Plain job n of that priority, due so many minutes ago, or later than all before it by a second.
@@ -146,7 +146,7 @@ SELECT ok(compared > 200 AND known > 200, 'of some hundreds: ' || compared || ',
 -- A look at all counts twenty times as long as it took.
 CREATE FUNCTION pg_temp.good_for(took interval) RETURNS interval LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_temp.later();
+    PERFORM pg_temp.later(), t.change('UPDATE automapost.low_water SET swept = NULL');
     PERFORM automapost.note_low_water(c, ARRAY(SELECT q FROM automapost.job_queue q WHERE q.lease > 0 LIMIT 1),
         c.noted + c.note_after, clock_timestamp() - took)
     FROM automapost.claim_turns c WHERE c.handler = 'builtin';
@@ -159,6 +159,53 @@ SELECT t.claim('w1', '{plain}', 1000) IS NOT NULL;     -- whatever was left, and
 SELECT ok(pg_temp.good_for('0') < '20 s', 'one that took nothing, a second');
 SELECT ok(pg_temp.good_for('1 s') BETWEEN '20 s' AND '30 s', 'one of a second, twenty');
 SELECT is(pg_temp.good_for('1 min'), '30 s', 'and none more than 30');
+
+-- One that takes long is no longer made in one go: from the low water down, a part at a time.
+CREATE FUNCTION pg_temp.sweep() RETURNS text LANGUAGE sql AS $$
+    SELECT extract(epoch FROM l.scheduled_for - l.swept)::bigint || ' s down, next '
+        || extract(epoch FROM l.step)::bigint || ' s'
+    FROM automapost.low_water l WHERE l.job_type = 'plain' AND l.priority = 5
+$$;
+-- Job n, due so many seconds before the low water.
+CREATE FUNCTION pg_temp.below(n bigint, seconds double precision) RETURNS text LANGUAGE sql AS $$
+    SELECT e.id FROM automapost.low_water l, automapost.enqueue('plain', jsonb_build_object('n', n), 5,
+        l.scheduled_for - seconds * interval '1 s') e WHERE l.job_type = 'plain' AND l.priority = 5
+$$;
+-- A claim of one for which it is time to look further, as if it had taken so long.
+CREATE FUNCTION pg_temp.swept(took interval) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_temp.later();
+    PERFORM automapost.note_sweep('{plain}', '{}', clock_timestamp() - took);
+    RETURN pg_temp.sweep();
+END
+$$;
+SELECT t.change('UPDATE automapost.claim_turns SET note_after = 1000000');
+SELECT pg_temp.good_for('0.1 s');
+SELECT is(pg_temp.sweep(), NULL, 'one of a tenth of a second is made in one go');
+SELECT pg_temp.good_for('1 s');
+SELECT is(pg_temp.sweep(), '0 s down, next 10 s', 'one of a second is not');
+SELECT pg_temp.below(911, 3), pg_temp.below(912, 4), pg_temp.below(913, 15), pg_temp.job(914, 9),
+    pg_temp.below(915, -0.05);
+SELECT is(pg_temp.claimed(2), '914 915', 'the low water counts');
+SELECT pg_temp.later();
+SELECT is(automapost.look('realtime', '{plain}') -> 'sweep', 'true', 'a while later a look asks for a claim');
+SELECT is(automapost.look('realtime', '{plain}') -> 'due', '0', 'though nothing seems to wait');
+SELECT is(pg_temp.claimed(1), '912', 'that sees what lies just below');
+SELECT is(pg_temp.sweep(), '0 s down, next 10 s', 'where there was something there may be more');
+SELECT is(pg_temp.claimed(10), '911', 'there is');
+SELECT is(pg_temp.claimed(10), NULL, 'until there is not');
+SELECT is(pg_temp.sweep(), '10 s down, next 40 s', 'then the next part comes, a larger one where that took little');
+SELECT is(automapost.look('realtime', '{plain}') -> 'sweep', 'false', 'but not at once');
+SELECT is(pg_temp.claimed(10), NULL, 'nor does a claim look further');
+SELECT pg_temp.later();
+SELECT is(pg_temp.claimed(10), '913', 'a while later it does');
+SELECT is(pg_temp.swept('0.1 s'), '50 s down, next 40 s', 'as much at a time as takes a tenth of a second');
+SELECT is(pg_temp.swept('0.3 s'), '90 s down, next 20 s', 'less if it took more');
+SELECT pg_temp.swept('0') FROM generate_series(1, 8);
+SELECT is(pg_temp.swept('0.01 s'), '0 s down, next 10 s', 'after the last, from anew');
+SELECT pg_temp.swept('0') FROM generate_series(1, 7);
+SELECT ok(pg_temp.swept('0') LIKE '218450 s down%', 'all the way');
+SELECT is(pg_temp.swept('0'), NULL, 'and when all of it takes little, in one go');
 
 SELECT * FROM finish();
 ROLLBACK;
