@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/dev.h"
+#include "db/url.h"
 
 #define INSTALLED_FILE "/etc/automapost-jobs/automapost-jobs.env"
 

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/dotenv.h"
 #include "cli/setup.h"
+#include "db/url.h"
 
 #define URL_EXAMPLE "DATABASE_URL='postgresql://USER:PASSWORD@HOST:5432/DATABASE'"
 

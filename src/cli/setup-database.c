@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cli/setup.h"
+#include "db/url.h"
 #include "queries.h"
 #include "queue/migrate.h"
 #include "queue/schema.h"

@@ -13,6 +13,7 @@
 #include "base/id.h"
 #include "base/text.h"
 #include "cli/setup.h"
+#include "db/url.h"
 #include "queries.h"
 
 #define COMMENT_SERVICES "automapost-jobs: the services on %s"

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "db/url.h"
+
 void setup_done(Setup *s) {
         erase_and_freep(&s->admin_url);
         free(s->catch_up);
@@ -68,7 +70,7 @@ static int show_found(Setup *s, Error *ret_error) {
         _cleanup_free_ char *host = NULL, *port = NULL, *where = NULL;
         const char *version = strnull(json_string(s->survey, "version"));
 
-        if (db_target(s->url, &host, &port) < 0)
+        if (db_url_target(s->url, &host, &port) < 0)
                 return error_oom(ret_error);
         where = strjoinf("%s%s%s", host ?: "this machine", port ? ":" : "", port ?: "");
         if (!where || json_set_string(s->report, "application", s->env_path) < 0 ||

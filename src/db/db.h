@@ -32,20 +32,6 @@ DEFINE_CLEANUP(Db, db_free);
 
 bool db_is_open(const Db *db);
 
-/* Where url leads, for people: host (or the folder of the socket) and port, from the URL or libpq's
- * environment; NULL where libpq's own default counts. Never a secret. -ENOMEM. */
-int db_target(const char *url, char **ret_host, char **ret_port);
-
-/* The value of one of libpq's keywords ("user", "dbname", …) in url; NULL where it is not there.
- * -EINVAL where url is no connection string, -ENOMEM. */
-int db_url_get(const char *url, const char *keyword, char **ret);
-/* url with keywords replaced: changes are pairs of keyword and value (NULL takes it out), ended by
- * NULL. What only ORMs know is left out. -EINVAL, -ENOMEM. */
-int db_url_set(const char *url, const char *const *changes, char **ret);
-
-/* Whether url goes by peer authentication: over a socket, without a password. */
-bool db_url_is_peer(const char *url);
-
 /* What the server keeps of a password (SCRAM-SHA-256): for CREATE ROLE … PASSWORD, so that the
  * password itself is in no statement, and in no log of the server's. */
 int db_password_verifier(Db *db, const char *login, const char *password, char **ret,

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/time-util.h"
 #include "db/db.h"
+#include "db/url.h"
 #include "health/advise.h"
 #include "health/database.h"
 #include "queries.h"
@@ -116,7 +117,7 @@ static int add_unreachable(const HealthQuestion *q, JsonObject *problems, const 
         size_t n = 1;
         int r;
 
-        r = db_target(q->settings->database_url, &host, &port);
+        r = db_url_target(q->settings->database_url, &host, &port);
         if (r < 0)
                 return r;
         if (q->dev) {
@@ -255,7 +256,7 @@ bool database_is_local(const HealthQuestion *q) {
         _cleanup_free_ char *host = NULL, *port = NULL;
 
         return q->settings && !isempty(q->settings->database_url) &&
-               db_target(q->settings->database_url, &host, &port) >= 0 && is_local(host);
+               db_url_target(q->settings->database_url, &host, &port) >= 0 && is_local(host);
 }
 
 int database_problems(const HealthQuestion *q, DatabaseLook *l, JsonObject *problems,

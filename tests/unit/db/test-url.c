@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Connection URLs taken apart and put together (src/db/db.c). */
+/* Connection URLs taken apart and put together (src/db/url.c). */
 
-#include "db/db.h"
+#include "db/url.h"
 
 #include <errno.h>
 #include <setjmp.h>
