@@ -90,6 +90,7 @@ DECLARE
     durable boolean;
     newest bigint;
     began timestamptz;
+    took interval;
 BEGIN
     -- A claim that a crash of the server takes back was never made: the job waits as before, and is done
     -- once more; what touches the world goes no further without a begin, which is waited for. Not so a
@@ -120,8 +121,9 @@ BEGIN
     END IF;
     began := clock_timestamp();
     chosen := automapost.choose_jobs(p_types, p_n, p_handler, turn.low_lease, e);
+    took := clock_timestamp() - began;
     IF chosen = '{}' THEN
-        PERFORM automapost.note_sweep(p_types, '{}', began);
+        PERFORM automapost.note_sweep(p_types, '{}', took);
         RETURN '{}';
     END IF;
     BEGIN
@@ -152,8 +154,8 @@ BEGIN
     IF newest >= turn.noted + turn.note_after OR EXISTS (
         SELECT FROM automapost.low_water l
         WHERE l.job_type = ANY (p_types) AND NOT automapost.is_fresh(l, clock_timestamp())) THEN
-        PERFORM automapost.note_sweep(p_types, claimed, began);
-        PERFORM automapost.note_low_water(turn, claimed, newest, began);
+        PERFORM automapost.note_sweep(p_types, claimed, took);
+        PERFORM automapost.note_low_water(turn, claimed, newest, took);
     END IF;
     RETURN COALESCE(claimed, '{}');
 END

@@ -42,15 +42,14 @@ BEGIN
 END
 $$;
 
--- How far this claim, which began then, has come: after so many leases (claim_turns.note_after), after each
--- look at all, and no more when the many are over.
+-- How far this claim has come, which took so long to choose: after so many leases (claim_turns.note_after),
+-- after each look at all, and no more when the many are over.
 CREATE OR REPLACE FUNCTION automapost.note_low_water(
-    turn automapost.claim_turns, p_claimed automapost.job_queue[], newest bigint, began timestamptz)
+    turn automapost.claim_turns, p_claimed automapost.job_queue[], newest bigint, took interval)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t timestamptz := clock_timestamp();
-    took interval := t - began;
     many boolean := newest >= turn.noted + turn.note_after;
     level record;
     types text[];
@@ -107,23 +106,25 @@ BEGIN
 END
 $$;
 
--- What this claim, which began then, has seen of the parts below the low water: the next one looks further
--- down, or at the same part once more where it found something. After all of them it begins anew, or is done
--- with if they cost little. A step is to take a tenth of a second.
+-- What this claim, which took so long to choose, has seen of the parts below the low water: the next one looks
+-- further down, or at the same part once more where it found something. After all of them it begins anew, or
+-- is done with if they cost little. A step is to take a tenth of a second.
 CREATE OR REPLACE FUNCTION automapost.note_sweep(
-    p_types text[], p_claimed automapost.job_queue[], began timestamptz)
+    p_types text[], p_claimed automapost.job_queue[], took interval)
 RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     UPDATE automapost.low_water l
-    SET swept = CASE WHEN automapost.sweeps_to(l, n.t) > '-infinity' THEN automapost.sweeps_to(l, n.t)
-                WHEN l.cost + n.took > interval '200 ms' THEN l.scheduled_for END,
-        step = CASE WHEN automapost.sweeps_to(l, n.t) = '-infinity' THEN interval '10 s'
-               WHEN n.took > interval '200 ms' THEN GREATEST(l.step / 2, interval '1 s')
-               WHEN n.took < interval '50 ms' THEN l.step * 4 ELSE l.step END,
-        cost = CASE WHEN automapost.sweeps_to(l, n.t) > '-infinity' THEN l.cost + n.took ELSE '0' END,
-        looked_at = n.t, good_for = automapost.good_for(n.took)
-    FROM (SELECT c.t, c.t - note_sweep.began AS took FROM clock_timestamp() c (t)) n
-    WHERE l.job_type = ANY (p_types) AND l.swept IS NOT NULL AND NOT automapost.is_fresh(l, n.t)
+    SET swept = CASE WHEN n.bottom > '-infinity' THEN n.bottom
+                WHEN l.cost + took > interval '200 ms' THEN l.scheduled_for END,
+        step = CASE WHEN n.bottom = '-infinity' THEN interval '10 s'
+               ELSE GREATEST(interval '1 s', l.step * LEAST(4, GREATEST(0.5,
+                   0.1 / GREATEST(extract(epoch FROM took), 0.001)))::double precision) END,
+        cost = CASE WHEN n.bottom > '-infinity' THEN l.cost + took ELSE '0' END,
+        looked_at = n.t, good_for = automapost.good_for(took)
+    FROM (SELECT w.job_type, w.priority, c.t, automapost.sweeps_to(w, c.t) AS bottom
+          FROM automapost.low_water w, clock_timestamp() c (t)
+          WHERE w.job_type = ANY (p_types) AND w.swept IS NOT NULL AND NOT automapost.is_fresh(w, c.t)) n
+    WHERE l.job_type = n.job_type AND l.priority = n.priority
         AND NOT EXISTS (SELECT FROM unnest(p_claimed) q
                         WHERE q.job_type = l.job_type AND q.priority = l.priority
                             AND q.scheduled_for < l.swept)

@@ -596,6 +596,24 @@ def test_no_second_connection_is_to_be_had(world, resident):
         world.rows(f'ALTER ROLE "{w.SERVICE_ROLE}" CONNECTION LIMIT -1')
 
 
+def test_what_ended_is_settled_while_a_claim_waits(world, resident):
+    """Somebody has the turn; the worker does not stand still for that."""
+    many(world, 20000)
+    resident()
+    world.wait_until(lambda: aside(world))
+    running, held = "SELECT count(*) FROM automapost.job_queue WHERE status = 'running'", 0
+    with contextlib.closing(world.cluster.connect(world.dbname)) as holder:
+        holder.autocommit = False
+        while held == 0:
+            holder.rollback()
+            holder.cursor().execute("SELECT FROM automapost.claim_turns FOR UPDATE")
+            held = world.value(running)
+            assert completed(world) < 20000
+        # A claim gives up after 4 seconds, and what has ended is settled then in any case.
+        world.wait_until(lambda: world.value(running) == 0, 3)
+    assert_each_done_once(world, 20000)
+
+
 @pytest.mark.parametrize("point", ["settle-done:3", "claim-jobs:6", "claim:6"])
 def test_killed_among_quick_jobs(world, resident, point):
     """With a settle sent, whose answer it never hears, or with a claim: two batches at most are put

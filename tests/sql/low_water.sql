@@ -147,8 +147,9 @@ SELECT ok(compared > 200 AND known > 200, 'of some hundreds: ' || compared || ',
 CREATE FUNCTION pg_temp.good_for(took interval) RETURNS interval LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_temp.later(), t.change('UPDATE automapost.low_water SET swept = NULL');
-    PERFORM automapost.note_low_water(c, ARRAY(SELECT q FROM automapost.job_queue q WHERE q.lease > 0 LIMIT 1),
-        c.noted + c.note_after, clock_timestamp() - took)
+    PERFORM automapost.note_low_water(c, ARRAY(SELECT q FROM automapost.job_queue q WHERE q.lease > 0
+        AND q.job_type = 'plain' AND q.priority = 5 LIMIT 1),
+        c.noted + c.note_after, took)
     FROM automapost.claim_turns c WHERE c.handler = 'builtin';
     RETURN (SELECT max(l.good_for) FROM automapost.low_water l
             WHERE l.looked_at > clock_timestamp() - interval '10 s');
@@ -175,7 +176,7 @@ $$;
 CREATE FUNCTION pg_temp.swept(took interval) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_temp.later();
-    PERFORM automapost.note_sweep('{plain}', '{}', clock_timestamp() - took);
+    PERFORM automapost.note_sweep('{plain}', '{}', took);
     RETURN pg_temp.sweep();
 END
 $$;
