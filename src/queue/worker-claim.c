@@ -244,15 +244,15 @@ void worker_wants(Worker *w) {
         w->next_plain = 0;
 }
 
-/* When types are claimed again of which a claim took n of those asked for. */
-static void claimed_of_kind(const Worker *w, unsigned asked, size_t n, usec_t *next) {
+/* When a kind is claimed again, of which a claim took n of those asked for. */
+static void set_next(const Worker *w, unsigned asked, size_t n, usec_t *next) {
         if (asked > 0)
                 *next = n == 0 ? now(CLOCK_BOOTTIME) + w->engine->beat / 12 : 0;
 }
 
 int worker_claim(Worker *w, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
-        unsigned urgent, plain;
+        unsigned urgent, plain, completed = w->counts.completed;
         size_t n_urgent = 0, n_plain = 0;
         int r = 0;
 
@@ -275,8 +275,8 @@ int worker_claim(Worker *w, Error *ret_error) {
                 error_move(ret_error, &error);
                 return r;
         }
-        claimed_of_kind(w, urgent, n_urgent, &w->next_urgent);
-        claimed_of_kind(w, plain, n_plain, &w->next_plain);
+        set_next(w, urgent, n_urgent, &w->next_urgent);
+        set_next(w, plain, n_plain, &w->next_plain);
         if (n_plain > 0) {
                 w->plain.since = now(CLOCK_BOOTTIME);
                 w->plain.full = n_plain == plain;
@@ -297,5 +297,7 @@ int worker_claim(Worker *w, Error *ret_error) {
                         : w->config->resident && w->look.due == 0
                                 ? USEC_INFINITY
                                 : now(CLOCK_BOOTTIME) + w->engine->beat / 12;
+        if (w->counts.completed != completed)
+                worker_wants(w); /* what was settled meanwhile may have been in the way */
         return 0;
 }
