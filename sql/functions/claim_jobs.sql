@@ -1,6 +1,7 @@
 -- The worker's row, locked for the rest of the transaction: everything that a worker does, and
 -- everything done to it (rescue, release), goes through this lock first, so that none of them
--- overlap; a settle takes a weaker one, which only what is done to the worker waits for. AM001: this worker has ended (it lapsed and its jobs were put back).
+-- overlap; a claim and a settle take a weaker one, which only what is done to the worker waits for.
+-- AM001: this worker has ended (it lapsed and its jobs were put back).
 CREATE OR REPLACE FUNCTION automapost.lock_worker(p_worker text)
 RETURNS automapost.workers
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -13,6 +14,19 @@ BEGIN
             USING ERRCODE = 'AM001';
     END IF;
     RETURN w;
+END
+$$;
+
+-- The weaker lock, for what a worker does beside other things: over another connection.
+CREATE OR REPLACE FUNCTION automapost.share_worker(p_worker text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM automapost.workers w WHERE w.id = p_worker AND w.ended_at IS NULL FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'worker % is not registered, or has lapsed', p_worker
+            USING ERRCODE = 'AM001';
+    END IF;
 END
 $$;
 
@@ -98,7 +112,7 @@ BEGIN
     IF p_handler = 'builtin' THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
-    PERFORM automapost.lock_worker(p_worker);
+    PERFORM automapost.share_worker(p_worker);
     SELECT * INTO here FROM automapost.installation_now;
     IF here.state = 'copy' THEN
         RAISE EXCEPTION 'this database is a copy: %', here.differs USING ERRCODE = 'AM003',

@@ -404,10 +404,6 @@ bool db_is_asked(const Db *db) {
         return db && db->sent;
 }
 
-usec_t db_deadline(const Db *db) {
-        return db->deadline;
-}
-
 int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
              Error *ret_error) {
         int r = db_send(db, query, params, timeout, ret_error);

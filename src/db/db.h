@@ -46,9 +46,8 @@ int db_query(Db *db, const Query *query, const char *const *params, usec_t timeo
 int db_send(Db *db, const Query *query, const char *const *params, usec_t timeout,
             Error *ret_error);
 int db_receive(Db *db, Rows **ret, Error *ret_error);
-/* Whether an answer is waited for, and until when (CLOCK_BOOTTIME). */
+/* Whether an answer is waited for. */
 bool db_is_asked(const Db *db);
-usec_t db_deadline(const Db *db);
 /* The same for exactly one row of one column; *ret is NULL for SQL null. */
 int db_value(Db *db, const Query *query, const char *const *params, usec_t timeout, char **ret,
              Error *ret_error);

@@ -42,7 +42,7 @@ static void worker_not_begun(Worker *w, Task *t, const char *verdict, const char
                 w->counts.held++;
         else
                 w->counts.put_back++;
-        worker_wants(w);
+        worker_wants_any(w);
         pool_drop(&w->pool, t);
 }
 
@@ -194,6 +194,6 @@ int worker_meet(Worker *w, Error *ret_error) {
         if (r != 0)
                 return 0;
         w->must_meet = false;
-        worker_wants(w);
+        worker_wants_any(w);
         return worker_begin_ready(w, ret_error);
 }

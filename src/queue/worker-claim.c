@@ -62,14 +62,14 @@ static void worker_room(Worker *w, unsigned *ret_urgent, unsigned *ret_plain) {
         unsigned actors = w->pool.max_threads, most = w->pool.max_plain;
         unsigned at_plain = MIN(l.plain, most);
 
-        if (!w->urgent_types || (w->urgent.n > 0 && l.unbegun > w->urgent.n / 2))
+        if (!w->urgent.types || (w->urgent.ahead > 0 && l.unbegun > w->urgent.ahead / 2))
                 *ret_urgent = 0;
         else
-                *ret_urgent = LESS_BY(actors + w->urgent.n, l.urgent + at_plain);
-        if (!w->plain_types)
+                *ret_urgent = LESS_BY(actors + w->urgent.ahead, l.urgent + at_plain);
+        if (!w->plain.types)
                 *ret_plain = 0;
-        else if (w->plain.n > most)
-                *ret_plain = l.plain > w->plain.n ? 0 : w->plain.n;
+        else if (w->plain.ahead > most)
+                *ret_plain = l.plain > w->plain.ahead ? 0 : w->plain.ahead;
         else
                 *ret_plain = most - at_plain;
 }
@@ -78,11 +78,13 @@ usec_t worker_next_claim(Worker *w) {
         usec_t next = USEC_INFINITY;
         unsigned urgent, plain;
 
+        if (w->claim.kind)
+                return USEC_INFINITY; /* its answer wakes us */
         worker_room(w, &urgent, &plain);
         if (urgent > 0)
-                next = w->next_urgent;
+                next = w->urgent.next;
         if (plain > 0)
-                next = MIN(next, w->next_plain);
+                next = MIN(next, w->plain.next);
         return MAX(next, w->next_claim);
 }
 
@@ -95,19 +97,21 @@ static void worker_adapt(Worker *w) {
 
         worker_room(w, &urgent, &plain);
         if (w->plain.full && t < MIN(w->plain.since, l.oldest_plain) + AHEAD_QUICK)
-                w->plain.n = MIN(MAX(w->plain.n, most) * 2, MAX((unsigned) AHEAD_MAX, most));
+                w->plain.ahead =
+                        MIN(MAX(w->plain.ahead, most) * 2, MAX((unsigned) AHEAD_MAX, most));
         w->plain.full = false;
         if (w->urgent.full && urgent >= actors / 2) {
-                w->urgent.n = t < w->urgent.since + AHEAD_QUICK
-                                      ? MIN(MAX(w->urgent.n, actors / 2) * 2, (unsigned) AHEAD_MAX)
-                                      : 0;
+                w->urgent.ahead =
+                        t < w->urgent.since + AHEAD_QUICK
+                                ? MIN(MAX(w->urgent.ahead, actors / 2) * 2, (unsigned) AHEAD_MAX)
+                                : 0;
                 w->urgent.full = false;
         }
 }
 
 static void return_plain(Worker *w) {
         pool_return(&w->pool, &w->pool.plain);
-        w->plain.n = 0;
+        w->plain.ahead = 0;
 }
 
 /* What touches the world and is not begun, but for what an actor prepares just now. */
@@ -118,7 +122,8 @@ static void return_urgent(Worker *w) {
                 if (w->tasks[i]->state == TASK_READY)
                         task_put_back(w->tasks[i]);
         pthread_mutex_unlock(&w->pool.lock);
-        w->urgent = (Ahead){};
+        w->urgent.ahead = 0;
+        w->urgent.full = false;
 }
 
 /* Returns what waits for an actor since then, if that is too long; else when it will be. */
@@ -188,116 +193,144 @@ static int worker_take(Worker *w, const Rows *rows, size_t i, Error *ret_error) 
         return 0;
 }
 
-/* The claim itself. What ends meanwhile goes aside, where quick tasks do: both connections work at
- * the same time then. Whatever comes of that instead of an answer, asking once more in the ordinary
- * way is safe: the batch has its id. */
-static int worker_ask(Worker *w, const char *const *params, Rows **ret, Error *ret_error) {
-        _cleanup_(error_done) Error error = ERROR_NULL;
-        int r;
-
-        if (!worker_goes_aside(w) || !db_is_open(*w->db))
-                return worker_query(w, &query_claim_jobs, params, ret, ret_error);
-        r = db_send(*w->db, &query_claim_jobs, params, w->engine->statement_limit, &error);
-        while (r >= 0 && (r = db_receive(*w->db, ret, &error)) == 0) {
-                worker_wait(w, MIN(w->settle_at, db_deadline(*w->db)));
-                worker_hear_aside(w);
-                worker_settle_aside(w);
-        }
-        if (r > 0)
-                return 0;
-        log_full(LOG_DEBUG, NULL, &error, "A claim failed, asking again");
-        return worker_query(w, &query_claim_jobs, params, ret, ret_error);
+void worker_wants(Worker *w, Kind *kind) {
+        w->drained = false;
+        w->next_claim = 0;
+        kind->next = 0;
+        w->wanted++;
 }
 
-/* *ret: how many jobs of these types were taken, at most n. */
-static int claim_types(Worker *w, const char *types, unsigned n, size_t *ret, Error *ret_error) {
-        _cleanup_(rows_freep) Rows *rows = NULL;
-        char batch[ID128_SIZE], count[16];
-        size_t before;
-        int r;
+void worker_wants_any(Worker *w) {
+        worker_wants(w, &w->urgent);
+        worker_wants(w, &w->plain);
+}
 
-        *ret = 0;
-        if (!types || n == 0)
-                return 0;
-        id128_random(batch);
+/* Whether there is anything to be claimed of that kind: it has types, and was not found empty a
+ * moment ago. */
+static bool kind_is_open(const Kind *kind) {
+        return kind->types && now(CLOCK_BOOTTIME) >= kind->next;
+}
+
+/* What is known after a claim of a kind that took n of those asked for. */
+static void worker_claimed(Worker *w, Kind *kind, unsigned asked, size_t n) {
+        const Kind *other = kind == &w->plain ? &w->urgent : &w->plain;
+        usec_t t = now(CLOCK_BOOTTIME);
+        bool empty = n == 0 && w->wanted == w->wanted_before; /* and nothing came meanwhile */
+
+        kind->next = empty ? t + w->engine->beat / 12 : 0;
+        if (n > 0) {
+                kind->since = t;
+                /* Of a few urgent ones that are done one knows nothing of the many. */
+                kind->full = n == asked && (kind == &w->plain || asked >= w->pool.max_threads / 2);
+                w->return_at = MIN(w->return_at, t + RETURN_AFTER);
+                if (kind == &w->plain)
+                        w->spread_at = MIN(w->spread_at, t + SPREAD_AFTER);
+        } else if (kind == &w->urgent) {
+                kind->ahead = 0;
+                kind->full = false;
+        }
+        w->drained = empty && !kind_is_open(other);
+        /* What is due and was passed over, for a limit, may be free at any moment. */
+        w->next_claim = !w->drained                               ? 0
+                        : w->config->resident && w->look.due == 0 ? USEC_INFINITY
+                                                                  : t + w->engine->beat / 12;
+}
+
+/* Asks over the first connection. Where the same was asked over another one before, nothing is
+ * taken twice: the batch has its id. */
+static int worker_ask(Worker *w, const Kind *kind, const char *batch, unsigned n, Rows **ret,
+                      Error *ret_error) {
+        char count[16];
+
         (void) snprintf(count, sizeof(count), "%u", n);
-        r = worker_ask(w, (const char *[]){ w->id, batch, types, count }, &rows, ret_error);
-        if (r < 0)
+        return worker_query(w, &query_claim_jobs,
+                            (const char *[]){ w->id, batch, kind->types, count }, ret, ret_error);
+}
+
+/* The answer to a claim of n, or what came instead of it. */
+static int worker_take_all(Worker *w, Kind *kind, unsigned n, int r, const Rows *rows, Error *error,
+                           Error *ret_error) {
+        size_t before = w->n_tasks;
+
+        if (r < 0 && streq_ptr(error->code, "AM001"))
+                return worker_was_given_up(w, ret_error);
+        if (r < 0) {
+                error_move(ret_error, error);
                 return r;
+        }
         stop_point("claim");
-        before = w->n_tasks;
         for (size_t i = 0; i < rows_count(rows); i++) {
                 r = worker_take(w, rows, i, ret_error);
                 if (r < 0)
                         return r; /* what was not taken is named in no beat, and so put back */
         }
         w->counts.claimed += (unsigned) rows_count(rows);
-        *ret = rows_count(rows);
+        worker_claimed(w, kind, n, rows_count(rows));
         /* All at once: until they are there an actor would only be in the way. */
         return pool_submit(&w->pool, w->tasks + before, w->n_tasks - before, ret_error);
 }
 
-void worker_wants(Worker *w) {
-        w->drained = false;
-        w->next_claim = 0;
-        w->next_urgent = 0;
-        w->next_plain = 0;
+int worker_hear_claim(Worker *w, Error *ret_error) {
+        _cleanup_(error_done) Error error = ERROR_NULL;
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        Kind *kind = w->claim.kind;
+        int r;
+
+        if (!kind)
+                return 0;
+        r = side_receive(w, &w->claim.side, &rows);
+        if (r == 0)
+                return 0;
+        w->claim.kind = NULL;
+        if (r < 0)
+                r = worker_ask(w, kind, w->claim.batch, w->claim.n, &rows, &error);
+        return worker_take_all(w, kind, w->claim.n, r, rows, &error, ret_error);
 }
 
-/* When a kind is claimed again, of which a claim took n of those asked for. */
-static void set_next(const Worker *w, unsigned asked, size_t n, usec_t *next) {
-        if (asked > 0)
-                *next = n == 0 ? now(CLOCK_BOOTTIME) + w->engine->beat / 12 : 0;
+/* The kind that is claimed now, and how many; NULL where there is none. A plain one that was
+ * notified has the first turn. */
+static Kind *worker_next_kind(Worker *w, unsigned *ret) {
+        unsigned urgent, plain;
+        bool may_urgent, may_plain;
+
+        worker_room(w, &urgent, &plain);
+        may_urgent = urgent > 0 && kind_is_open(&w->urgent);
+        may_plain = plain > 0 && kind_is_open(&w->plain);
+        if (may_plain && (w->look.plain || !may_urgent)) {
+                *ret = plain;
+                return &w->plain;
+        }
+        *ret = urgent;
+        return may_urgent ? &w->urgent : NULL;
 }
 
 int worker_claim(Worker *w, Error *ret_error) {
         _cleanup_(error_done) Error error = ERROR_NULL;
-        unsigned urgent, plain, completed = w->counts.completed;
-        size_t n_urgent = 0, n_plain = 0;
-        int r = 0;
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        char count[16];
+        unsigned n;
+        Kind *kind;
+        int r;
 
         worker_adapt(w);
-        worker_room(w, &urgent, &plain);
-        if (now(CLOCK_BOOTTIME) < w->next_urgent)
-                urgent = 0;
-        if (now(CLOCK_BOOTTIME) < w->next_plain)
-                plain = 0;
-        if (w->look.plain)
-                r = claim_types(w, w->plain_types, plain, &n_plain, &error);
-        if (r >= 0)
-                r = claim_types(w, w->urgent_types, urgent, &n_urgent, &error);
-        if (r >= 0 && !w->look.plain)
-                r = claim_types(w, w->plain_types, plain, &n_plain, &error);
-        w->look.plain = false;
-        if (r < 0 && streq_ptr(error.code, "AM001"))
-                return worker_was_given_up(w, ret_error);
-        if (r < 0) {
-                error_move(ret_error, &error);
-                return r;
+        kind = worker_next_kind(w, &n);
+        if (!kind)
+                return 0;
+        if (kind == &w->plain)
+                w->look.plain = false;
+        id128_random(w->claim.batch);
+        w->wanted_before = w->wanted;
+        if (worker_uses_sides(w)) {
+                (void) snprintf(count, sizeof(count), "%u", n);
+                r = side_send(w, &w->claim.side, &query_claim_jobs,
+                              (const char *[]){ w->id, w->claim.batch, kind->types, count });
+                if (r >= 0) {
+                        w->claim.kind = kind;
+                        w->claim.n = n;
+                        w->drained = false;
+                        return 0;
+                }
         }
-        set_next(w, urgent, n_urgent, &w->next_urgent);
-        set_next(w, plain, n_plain, &w->next_plain);
-        if (n_plain > 0) {
-                w->plain.since = now(CLOCK_BOOTTIME);
-                w->plain.full = n_plain == plain;
-                w->spread_at = MIN(w->spread_at, w->plain.since + SPREAD_AFTER);
-                w->return_at = MIN(w->return_at, w->plain.since + RETURN_AFTER);
-        }
-        if (n_urgent > 0) {
-                /* Of a few that are done one knows nothing of the many. */
-                w->urgent.full = n_urgent == urgent && urgent >= w->pool.max_threads / 2;
-                w->urgent.since = now(CLOCK_BOOTTIME);
-                w->return_at = MIN(w->return_at, w->urgent.since + RETURN_AFTER);
-        } else if (urgent > 0) {
-                w->urgent = (Ahead){};
-        }
-        w->drained = n_urgent == 0 && n_plain == 0;
-        /* What is due and was passed over, for a limit, may be free at any moment. */
-        w->next_claim = !w->drained ? 0
-                        : w->config->resident && w->look.due == 0
-                                ? USEC_INFINITY
-                                : now(CLOCK_BOOTTIME) + w->engine->beat / 12;
-        if (w->counts.completed != completed)
-                worker_wants(w); /* what was settled meanwhile may have been in the way */
-        return 0;
+        r = worker_ask(w, kind, w->claim.batch, n, &rows, &error);
+        return worker_take_all(w, kind, n, r, rows, &error, ret_error);
 }

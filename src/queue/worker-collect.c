@@ -81,7 +81,7 @@ static int collect_step(Worker *w, CollectRun *run, Error *ret_error) {
                 r = run->collect->step(run, *w->db, w->engine->statement_limit, &more, ret_error);
         if (r < 0)
                 return r;
-        worker_wants(w);
+        worker_wants_any(w);
         return more ? 0 : finish(w, run, ret_error);
 }
 

@@ -13,12 +13,21 @@
 #define WORKER_ID_SIZE (ID128_SIZE + 12) /* ID, or ID-N after it was given up */
 #define SETTLE_BATCH 500
 
-/* Of one kind of tasks: how many are claimed beyond those for which actors are idle. */
-typedef struct Ahead {
-        unsigned n;   /* of plain ones: at a time; 0: none beyond */
-        usec_t since; /* when some were claimed last, … */
-        bool full;    /* … and these were as many as asked for */
-} Ahead;
+/* Jobs of types that touch the world (urgent), or of the others (plain). */
+typedef struct Kind {
+        char *types;    /* as a PostgreSQL array; NULL for none */
+        usec_t next;    /* when they are claimed again, if nothing was there */
+        unsigned ahead; /* how many are claimed beyond those for which actors are idle; of plain
+                           ones: at a time; 0: none beyond */
+        usec_t since;   /* when some were claimed last, … */
+        bool full;      /* … and these were as many as asked for */
+} Kind;
+
+/* A connection beside the first, on which one statement at a time is under way. */
+typedef struct Side {
+        Db *db;
+        usec_t used; /* when it last was */
+} Side;
 
 typedef struct Worker {
         const WorkerConfig *config;
@@ -27,9 +36,7 @@ typedef struct Worker {
         const char *first_id;
         char id[WORKER_ID_SIZE];
         unsigned lives; /* how often it was given up and went on */
-        /* As PostgreSQL arrays: all types, those that touch the world, the others; NULL for none.
-         */
-        char *types, *urgent_types, *plain_types;
+        char *types;    /* all of them, as a PostgreSQL array */
         Pool pool;
         Task **tasks; /* every task that is not settled */
         size_t n_tasks, max_tasks;
@@ -42,15 +49,24 @@ typedef struct Worker {
         usec_t stop_by, budget_ends;
         usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
         usec_t next_meeting, begin_at, settle_at, spread_at, return_at;
-        Ahead plain, urgent;
+        Kind plain, urgent;
         struct {
-                Db *db;
-                Task *tasks[SETTLE_BATCH]; /* whose settle is under way */
+                Side side;
+                Task *tasks[SETTLE_BATCH];
                 size_t n;
-                usec_t used;     /* when it last was */
-                usec_t next_try; /* where it could not be had */
-                bool failed;     /* since it last did its part: once is enough to say so */
-        } aside;                 /* a second connection */
+        } settle; /* under way, of n tasks */
+        struct {
+                Side side;
+                Kind *kind; /* NULL: none */
+                char batch[ID128_SIZE];
+                unsigned n; /* how many are asked for */
+        } claim;            /* under way */
+        unsigned wanted;    /* how often there was a reason to claim; before the last claim: */
+        unsigned wanted_before;
+        struct {
+                usec_t next_try; /* where one could not be had */
+                bool failed;     /* since one did its part: once is enough to say so */
+        } sides;
         struct {
                 usec_t next; /* the next look */
                 int64_t due; /* jobs due, as far as they are counted */
@@ -62,9 +78,8 @@ typedef struct Worker {
         } look;               /* of a resident worker */
         char shown[128];      /* the last STATUS */
         bool drained;         /* the last claim found nothing */
-        usec_t next_urgent, next_plain; /* when they are claimed again, if nothing was there */
-        bool log_refused;               /* said once */
-        Error collect_error;            /* of the first collecting that failed under a slot */
+        bool log_refused;     /* said once */
+        Error collect_error;  /* of the first collecting that failed under a slot */
         WorkerCounts counts;
 } Worker;
 
@@ -98,11 +113,15 @@ void worker_end(Worker *w, const char *reason);
 
 /* When the next claim is due; USEC_INFINITY where there is no room, or nothing to wait for. */
 usec_t worker_next_claim(Worker *w);
-/* There may be something to claim, of either kind. */
-void worker_wants(Worker *w);
+/* There may be something to claim, of that kind, or of either. */
+void worker_wants(Worker *w, Kind *kind);
+void worker_wants_any(Worker *w);
 /* Sees to plain tasks that still wait for an actor, a moment after they were claimed. */
 void worker_hurry(Worker *w);
+/* Claims jobs of one kind; or sends the claim over a connection of its own, … */
 int worker_claim(Worker *w, Error *ret_error);
+/* … and takes the answer, where it is there. */
+int worker_hear_claim(Worker *w, Error *ret_error);
 
 /* worker-collect.c: application data become jobs, under slots. */
 
@@ -131,28 +150,29 @@ void worker_look_lost(Worker *w);
 
 int worker_log_running(Worker *w, Error *ret_error);
 
-/* worker-aside.c: quick tasks with nothing to tell are settled over a second connection, while the
- * first claims the next ones: the server has more than one processor. */
+/* worker-side.c: while jobs come and end by the hundred, two more connections, so that the server's
+ * processors have something to do: one claims the next jobs, the other settles those that are done
+ * and have nothing else to tell. */
 
-/* Whether they are at this time: jobs come and end by the hundred. */
-bool worker_goes_aside(const Worker *w);
-/* Sends the settle of n ended tasks. Where that cannot be done they are settled as all others. */
-void worker_send_aside(Worker *w, Task **ended, size_t n);
-/* Takes the answer, where it is there. */
-void worker_hear_aside(Worker *w);
-/* Closes it when it was not used for a while. */
-void worker_rest_aside(Worker *w);
+/* Whether they do at this time. */
+bool worker_uses_sides(const Worker *w);
+/* Sends a statement. Where that cannot be done, or there is an error instead of an answer, it is
+ * said and the connection closed: the first one does the same a little later, for every statement
+ * of a worker may be asked twice. */
+int side_send(Worker *w, Side *side, const Query *query, const char *const *params);
+/* 0: no answer yet. */
+int side_receive(Worker *w, Side *side, Rows **ret);
+/* Closes those that were not used for a while. */
+void worker_rest_sides(Worker *w);
 
 /* worker-settle.c: what became of tasks. */
 
 /* While stopping, what has not begun goes back. */
 void worker_put_back_unbegun(Worker *w);
 int worker_settle_ended(Worker *w, Error *ret_error);
-/* Of these what goes aside, where it does and none is under way. */
+/* Sends the settle of what goes aside, where it does and none is under way; and takes the answer,
+ * where it is there. */
 void worker_settle_aside(Worker *w);
+void worker_hear_settle(Worker *w);
 /* Past timeout_ms: recorded now, and the actor left to itself; only a receipt of it counts. */
 int worker_expire(Worker *w, Error *ret_error);
-/* settle_done() has recorded the task: it is reported, and recorded. */
-void worker_settled_plain(Worker *w, Task *task);
-/* Forgets what is recorded. */
-void worker_forget_recorded(Worker *w);

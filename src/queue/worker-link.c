@@ -17,11 +17,11 @@ void worker_wait(Worker *w, usec_t until) {
         struct pollfd fds[] = {
                 { .fd = w->signal_fd, .events = POLLIN },
                 { .fd = w->pool.wake_fd, .events = POLLIN },
-                /* an answer, or new jobs, of which who stops takes no notice */
-                { .fd = db_is_asked(*w->db) || (w->config->resident && !w->stopping) ? db_fd(*w->db)
-                                                                                     : -1,
+                /* who stops takes no notice of new jobs */
+                { .fd = w->config->resident && !w->stopping ? db_fd(*w->db) : -1,
                   .events = POLLIN },
-                { .fd = w->aside.n > 0 ? db_fd(w->aside.db) : -1, .events = POLLIN },
+                { .fd = w->settle.n > 0 ? db_fd(w->settle.side.db) : -1, .events = POLLIN },
+                { .fd = w->claim.kind ? db_fd(w->claim.side.db) : -1, .events = POLLIN },
         };
         usec_t t = now(CLOCK_BOOTTIME);
         struct signalfd_siginfo info;
@@ -130,9 +130,13 @@ int worker_was_given_up(Worker *w, Error *ret_error) {
         for (size_t i = 0; i < w->n_tasks; i++)
                 w->tasks[i]->lost = true;
         pthread_mutex_unlock(&w->pool.lock);
+        /* A claim that is under way is not the new name's. */
+        w->claim.kind = NULL;
+        db_free(w->claim.side.db);
+        w->claim.side.db = NULL;
         /* A database that does not know this worker may be another one: a copy put in its place. */
         w->must_meet = w->engine->installation;
-        worker_wants(w);
+        worker_wants_any(w);
         (void) snprintf(w->id, sizeof(w->id), "%s-%u", w->first_id, ++w->lives);
         return worker_register(w, ret_error);
 }

@@ -77,12 +77,7 @@ static void hear(Worker *w) {
                 if (!type)
                         continue;
                 w->look.deaf = false;
-                w->drained = false;
-                w->next_claim = 0;
-                if (type->prepare)
-                        w->next_urgent = 0;
-                else
-                        w->next_plain = 0;
+                worker_wants(w, type->prepare ? &w->urgent : &w->plain);
                 w->look.plain |= !type->prepare;
         }
 }
@@ -109,7 +104,7 @@ static int apply_answer(Worker *w, const char *text, Error *ret_error) {
         if (json_boolean(o, "collect", false))
                 w->next_collect = 0;
         if (w->look.due > 0 || json_boolean(o, "sweep", false))
-                worker_wants(w);
+                worker_wants_any(w);
         next = json_member(o, "next");
         if (next)
                 w->look.next =

@@ -15,7 +15,8 @@
 #define SETTLE_GATHER (4 * USEC_PER_MSEC)
 #define SETTLE_TRIES 5
 
-void worker_forget_recorded(Worker *w) {
+/* Forgets what is recorded. */
+static void worker_forget_recorded(Worker *w) {
         size_t n = 0;
 
         for (size_t i = 0; i < w->n_tasks; i++)
@@ -94,17 +95,10 @@ static void worker_report(Worker *w, Task *t, const char *outcome, const char *v
 static void worker_done_with(Worker *w, Task *t) {
         t->recorded = true;
         if (!t->type->quiet)
-                worker_wants(w);
-        else if (!t->type->prepare)
-                w->next_plain = 0;
-        w->drained = false;
-        w->next_claim = 0;
+                worker_wants_any(w);
+        else
+                worker_wants(w, t->type->prepare ? &w->urgent : &w->plain);
         w->begin_at = 0; /* what waited for this one to be settled may begin */
-}
-
-void worker_settled_plain(Worker *w, Task *t) {
-        worker_report(w, t, "done", "settled", "completed", 0);
-        worker_done_with(w, t);
 }
 
 /* Settles n tasks in one statement; those that are settled are forgotten. */
@@ -215,15 +209,73 @@ static bool worker_waits_for_more(Worker *w, size_t n) {
                               &w->settle_at);
 }
 
-void worker_settle_aside(Worker *w) {
-        Task *ended[SETTLE_BATCH];
-        size_t n;
+/* Whatever happens to the settle of these, the first connection does the same a little later. */
+static void worker_settle_again(Task **tasks, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                tasks[i]->leaving = false;
+                tasks[i]->odd = true;
+        }
+}
 
-        if (w->aside.n > 0 || !worker_goes_aside(w))
+void worker_settle_aside(Worker *w) {
+        const char *params[1 + SETTLE_ARRAYS] = { w->id };
+        Str arrays[SETTLE_ARRAYS] = {};
+        Task **ended = w->settle.tasks;
+        size_t n;
+        int r;
+
+        if (w->settle.n > 0 || !worker_uses_sides(w))
                 return;
-        n = worker_ended(w, settle_is_plain, ended, ELEMENTSOF(ended));
-        if (n > 0 && !worker_waits_for_more(w, n))
-                worker_send_aside(w, ended, n);
+        n = worker_ended(w, settle_is_plain, ended, SETTLE_BATCH);
+        if (n == 0 || worker_waits_for_more(w, n))
+                return;
+        r = settle_arrays(ended, n, arrays);
+        for (size_t i = 0; i < SETTLE_ARRAYS; i++)
+                params[1 + i] = arrays[i].data;
+        if (r >= 0)
+                r = side_send(w, &w->settle.side, &query_settle_done, params);
+        for (size_t i = 0; i < SETTLE_ARRAYS; i++)
+                str_done(&arrays[i]);
+        if (r < 0) {
+                worker_settle_again(ended, n);
+                return;
+        }
+        for (size_t i = 0; i < n; i++)
+                ended[i]->leaving = true;
+        w->settle.n = n;
+}
+
+void worker_hear_settle(Worker *w) {
+        _cleanup_(rows_freep) Rows *rows = NULL;
+        size_t n = w->settle.n;
+        int r;
+
+        if (n == 0)
+                return;
+        r = side_receive(w, &w->settle.side, &rows);
+        if (r == 0)
+                return;
+        w->settle.n = 0;
+        if (r < 0) {
+                worker_settle_again(w->settle.tasks, n);
+                return;
+        }
+        for (size_t i = 0; i < rows_count(rows); i++) {
+                Task *t = worker_task_by_lease(w, rows_int64(rows, i, 0, -1));
+
+                if (t)
+                        t->odd = true;
+        }
+        for (size_t i = 0; i < n; i++) {
+                Task *t = w->settle.tasks[i];
+
+                t->leaving = false;
+                if (t->odd)
+                        continue;
+                worker_report(w, t, "done", "settled", "completed", 0);
+                worker_done_with(w, t);
+        }
+        worker_forget_recorded(w);
 }
 
 int worker_settle_ended(Worker *w, Error *ret_error) {
@@ -231,7 +283,7 @@ int worker_settle_ended(Worker *w, Error *ret_error) {
         size_t n;
         int r;
 
-        if (!worker_goes_aside(w)) {
+        if (!worker_uses_sides(w)) {
                 n = worker_ended(w, is_any, ended, ELEMENTSOF(ended));
                 if (n == 0 || worker_waits_for_more(w, n))
                         return 0;

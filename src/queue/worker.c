@@ -38,7 +38,7 @@ static void worker_rescue(Worker *w) {
         if (rescue_lapsed(*w->db, w->engine->statement_limit, &jobs, &error) < 0)
                 log_full(LOG_WARNING, NULL, &error, "Cannot look for lapsed workers");
         if (jobs > 0)
-                worker_wants(w);
+                worker_wants_any(w);
 }
 
 /* Nothing is left to do here; but while a worker of another host is at work, this one stays awake:
@@ -81,10 +81,8 @@ static int worker_turn(Worker *w, Error *ret_error) {
                 w->stopping = true;
                 w->stop_by = t + w->config->settings->grace_sec * USEC_PER_SEC;
         }
-        if (w->stopping)
-                worker_put_back_unbegun(w);
         if (t >= w->next_beat) {
-                worker_rest_aside(w);
+                worker_rest_sides(w);
                 r = worker_beat(w, ret_error);
                 if (r >= 0)
                         r = worker_log_running(w, ret_error);
@@ -92,8 +90,13 @@ static int worker_turn(Worker *w, Error *ret_error) {
                         return r;
         }
         worker_hurry(w);
-        worker_hear_aside(w);
+        worker_hear_settle(w);
         worker_settle_aside(w);
+        r = worker_hear_claim(w, ret_error);
+        if (r < 0)
+                return r;
+        if (w->stopping)
+                worker_put_back_unbegun(w);
         if (!w->stopping && (r = worker_begin_ready(w, ret_error)) < 0)
                 return r;
         if (w->must_meet && t >= w->next_meeting && (r = worker_meet(w, ret_error)) < 0)
@@ -105,7 +108,7 @@ static int worker_turn(Worker *w, Error *ret_error) {
         if (r < 0)
                 return r;
         if (w->stopping)
-                return w->n_tasks == 0 || t >= w->stop_by ? 1 : 0;
+                return (w->n_tasks == 0 && !w->claim.kind) || t >= w->stop_by ? 1 : 0;
 
         t = now(CLOCK_BOOTTIME);
         if (t >= w->next_rescue)
@@ -180,10 +183,11 @@ static void worker_free(Worker *w) {
         while (w->n_tasks > 0)
                 task_free(w->tasks[--w->n_tasks]);
         free(w->tasks);
-        db_free(w->aside.db);
+        db_free(w->settle.side.db);
+        db_free(w->claim.side.db);
         free(w->types);
-        free(w->urgent_types);
-        free(w->plain_types);
+        free(w->urgent.types);
+        free(w->plain.types);
         error_done(&w->collect_error);
         free(w);
 }
@@ -231,8 +235,8 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
         if (sd_watchdog_enabled(0, &w->watchdog) <= 0)
                 w->watchdog = 0;
         if (types_array(config, is_any, &w->types) < 0 ||
-            types_array(config, is_urgent, &w->urgent_types) < 0 ||
-            types_array(config, is_plain, &w->plain_types) < 0) {
+            types_array(config, is_urgent, &w->urgent.types) < 0 ||
+            types_array(config, is_plain, &w->plain.types) < 0) {
                 worker_free(w);
                 return error_oom(ret_error);
         }
@@ -244,7 +248,7 @@ int worker_run(const WorkerConfig *config, const Engine *engine, Db **db, const 
         pthread_sigmask(SIG_BLOCK, &mask, &before);
         w->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
         r = pool_init(&w->pool, config->settings, (unsigned) config->settings->actors, ret_error);
-        if (r >= 0 && w->urgent_types) /* others never take all of the actors */
+        if (r >= 0 && w->urgent.types) /* others never take all of the actors */
                 w->pool.max_plain = MAX(w->pool.max_threads * 3 / 4, 1U);
         if (r >= 0 && engine->installation)
                 r = host_read(&w->host, ret_error);

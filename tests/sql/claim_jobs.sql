@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- claim_jobs(): which jobs, in which order, how many, under which leases.
 BEGIN;
-SELECT plan(52);
+SELECT plan(55);
 SELECT t.worker('w1'), t.worker('w2');
 
 CREATE FUNCTION pg_temp.plain(n bigint, priority bigint DEFAULT 5, due timestamptz DEFAULT now(),
@@ -189,6 +189,10 @@ SELECT is((automapost.lock_worker('w3')).id, 'w3', 'lock_worker answers the livi
 SELECT throws_ok('SELECT automapost.lock_worker(''w1'')', 'AM001',
     'worker w1 is not registered, or has lapsed', 'and refuses the ended one');
 SELECT throws_ok('SELECT automapost.lock_worker(NULL)', 'AM001', NULL, 'and no name at all');
+SELECT lives_ok('SELECT automapost.share_worker(''w3'')', 'share_worker takes the living one');
+SELECT throws_ok('SELECT automapost.share_worker(''w1'')', 'AM001',
+    'worker w1 is not registered, or has lapsed', 'not the ended one');
+SELECT throws_ok('SELECT automapost.share_worker(NULL)', 'AM001', NULL, 'nor no name at all');
 
 -- What is waited for on disk: what must not happen twice
 SET LOCAL synchronous_commit = on;
