@@ -59,10 +59,10 @@ typedef struct Worker {
                 Side side;
                 Kind *kind; /* NULL: none */
                 char batch[ID128_SIZE];
-                unsigned n; /* how many are asked for */
-        } claim;            /* under way */
-        unsigned wanted;    /* how often there was a reason to claim; before the last claim: */
-        unsigned wanted_before;
+                unsigned n;     /* how many are asked for */
+        } claim;                /* under way */
+        unsigned wanted;        /* how often there was a reason to claim, … */
+        unsigned wanted_before; /* … and before the last claim was asked for */
         struct {
                 usec_t next_try; /* where one could not be had */
                 bool failed;     /* since one did its part: once is enough to say so */

@@ -2,7 +2,7 @@
 #pragma once
 
 /* A worker: claims jobs, has actors prepare and act, and keeps the record in the database. Its
- * coordinator runs on the caller's thread, owns the one connection, beats, and answers signals. */
+ * coordinator runs on the caller's thread, owns the connections, beats, and answers signals. */
 
 #include "db/db.h"
 #include "queue/collect.h"
