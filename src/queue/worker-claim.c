@@ -287,8 +287,9 @@ int worker_hear_claim(Worker *w, Error *ret_error) {
         return worker_take_all(w, kind, w->claim.n, r, rows, &error, ret_error);
 }
 
-/* The kind that is claimed now, and how many; NULL where there is none. A plain one that was
- * notified has the first turn. */
+/* The kind that is claimed now, and how many; NULL where there is none. They take turns, so that
+ * none waits for as long as there is some of the other; but a plain one that was notified goes
+ * first. */
 static Kind *worker_next_kind(Worker *w, unsigned *ret) {
         unsigned urgent, plain;
         bool may_urgent, may_plain;
@@ -296,7 +297,7 @@ static Kind *worker_next_kind(Worker *w, unsigned *ret) {
         worker_room(w, &urgent, &plain);
         may_urgent = urgent > 0 && kind_is_open(&w->urgent);
         may_plain = plain > 0 && kind_is_open(&w->plain);
-        if (may_plain && (w->look.plain || !may_urgent)) {
+        if (may_plain && (w->look.plain || w->claim.last == &w->urgent || !may_urgent)) {
                 *ret = plain;
                 return &w->plain;
         }
@@ -316,6 +317,7 @@ int worker_claim(Worker *w, Error *ret_error) {
         kind = worker_next_kind(w, &n);
         if (!kind)
                 return 0;
+        w->claim.last = kind;
         if (kind == &w->plain)
                 w->look.plain = false;
         id128_random(w->claim.batch);

@@ -58,6 +58,7 @@ typedef struct Worker {
         struct {
                 Side side;
                 Kind *kind; /* NULL: none */
+                Kind *last; /* of the last claim */
                 char batch[ID128_SIZE];
                 unsigned n;     /* how many are asked for */
         } claim;                /* under way */
