@@ -224,7 +224,8 @@ class Machine:
         state = self.run("systemctl", "is-system-running", "--wait", check=False,
                          seconds=max(1.0, deadline - time.monotonic())).stdout.strip()
         if state != "running":
-            failed = self.run("systemctl", "--failed", "--no-legend", check=False).stdout
+            failed = self.run("sh", "-c", "systemctl --failed --no-legend;"
+                              " journalctl --boot --priority=err --lines=20 --no-pager", check=False).stdout
             raise self._nspawn.error(f"is {state} after its boot ({failed.strip()})")
 
     def power_off(self, seconds: float = 60) -> None:
