@@ -493,9 +493,12 @@ def assert_each_done_once(world, count):
     assert world.rows("""
         SELECT count(*), count(DISTINCT x.job_queue_id), sum((
             SELECT count(*) FROM automapost.job_logs l WHERE l.job_execution_id = x.id
-                AND l.message NOT LIKE 'still running%%'))
+                AND l.message NOT LIKE 'still running%%' AND l."timestamp" BETWEEN x.started_at - interval '1 ms'
+                AND x.finished_at + interval '1 ms' AND l.id = automapost.line_id(x.id, ('x' ||
+                    right(l.id::text, 4))::bit(16)::integer::smallint)))
         FROM automapost.job_executions x
-        WHERE x.job_queue_id IS NOT NULL AND x.status = 'completed'""") == [(count, count, 2 * count)]
+        WHERE x.job_queue_id IS NOT NULL AND x.status = 'completed'
+            AND x.started_at > now() - interval '10 min'""") == [(count, count, 2 * count)]
 
 
 def aside(world):
@@ -672,15 +675,18 @@ def test_killed_among_quick_jobs(world, resident, point):
 
 def test_many_quick_sends(world, resident):
     process = resident()
-    many(world, 4000, "noop-send")
-    assert_each_done_once(world, 4000)
+    many(world, 8000, "noop-send")
+    # More are claimed than there are actors.
+    world.wait_until(lambda: world.value("SELECT count(*) FROM automapost.job_queue WHERE status = 'running'") > 64,
+                     30)
+    assert_each_done_once(world, 8000)
     assert aside(world)
     assert world.value("SELECT max(attempts) FROM automapost.job_queue") == 1
     stop(process)
     world.assert_nothing_running()
 
 
-@pytest.mark.parametrize("point", ["begin:12", "claim:12", "settle-done:4"])
+@pytest.mark.parametrize("point", ["begin:12", "claim:24", "settle-done:4"])
 def test_killed_among_quick_sends(world, resident, point):
     """Many are claimed ahead, but never more are begun than actors can act on, beside those that wait to
     be settled. What was not begun goes back as it came; what was is done once more."""
@@ -691,7 +697,6 @@ def test_killed_among_quick_sends(world, resident, point):
     claimed, begun = world.rows("SELECT count(*), count(*) FILTER (WHERE begun)"
                                 " FROM automapost.job_queue WHERE status = 'running'")[0]
     assert begun <= 2 * 64
-    assert claimed > 64 or point != "claim:12"      # others may be under way then, unseen
     assert begun > 0 or point != "begin:12"
     process.kill()
     process.release()
