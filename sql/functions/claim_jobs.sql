@@ -97,7 +97,7 @@ DECLARE
     here automapost.installation_now;
     e automapost.engine;
     turn automapost.claim_turns;
-    chosen uuid[];
+    chosen tid[];
     claimed automapost.job_queue[];
     first_id uuid := automapost.new_id();
     world text[] := ARRAY(SELECT d.name FROM automapost.job_definitions d WHERE d.touches_world);
@@ -152,7 +152,7 @@ BEGIN
             -- Somebody changes or cancels one at this moment: the next claim sees what became of it.
             WHERE q.ctid = ANY (ARRAY(
                 SELECT l.ctid FROM automapost.job_queue l
-                WHERE l.id = ANY (chosen) AND l.status = 'pending'
+                WHERE l.ctid = ANY (chosen) AND l.status = 'pending'
                     AND l.scheduled_for <= clock_timestamp()
                 FOR UPDATE SKIP LOCKED))
             RETURNING q AS job
@@ -208,18 +208,20 @@ BEGIN
 END
 $$;
 
--- Which jobs a claim takes. Order: priority descending; within a priority the types take turns, and of
+-- Which jobs a claim takes, by their places in the table: nothing else can come to stand there as long as
+-- the caller's statement goes on, which can still see what was there when it began. Order: priority descending; within a priority the types take turns, and of
 -- each type it is due time, creation. Walked priority by priority, so that future rows of any priority
 -- cost nothing. Passed over: types paused or at their concurrency limit, keys that run, providers and
 -- accounts that are limited or have key_limit running, and accounts that are behind and must pace
 -- themselves. Exact for a caller who has the turn (lease_jobs).
 CREATE OR REPLACE FUNCTION automapost.choose_jobs(
     p_types text[], p_n bigint, p_handler text, p_low_lease bigint, e automapost.engine)
-RETURNS uuid[]
+RETURNS tid[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t timestamptz := clock_timestamp();
-    chosen uuid[];
+    late timestamptz := t - e.pace_after; -- what was due before is behind
+    chosen tid[];
     all_seen boolean;
     depth bigint;      -- how many of a level are looked at
     first_look boolean := true;
@@ -240,7 +242,9 @@ BEGIN
                 AND (d.handler = p_handler OR p_handler = 'builtin' AND d.handler = 'http')
                 AND automapost.is_runnable(d)
         ), level AS MATERIALIZED ( -- where something is due
-            SELECT l.* FROM automapost.levels(ARRAY(SELECT k.name::text FROM kind k WHERE k.room > 0), t) l
+            SELECT l.*, k.key_limit, k.room
+            FROM automapost.levels(ARRAY(SELECT k.name::text FROM kind k WHERE k.room > 0), t) l
+            JOIN kind k ON k.name = l.name
             -- Not EXISTS: that may be planned as a join, which reads all that is due.
             WHERE (SELECT true FROM automapost.job_queue q
                    WHERE q.status = 'pending' AND q.job_type = l.name AND q.priority = l.priority
@@ -254,11 +258,10 @@ BEGIN
             UNION ALL
             SELECT b.key FROM busy b WHERE b.n >= (SELECT max(k.key_limit) FROM kind k)
         ), looked_at AS MATERIALIZED (
-            SELECT l.name, l.priority, l.since, k.key_limit, k.room, q.*
+            SELECT l.name, l.priority, l.since, l.key_limit, l.room, q.*
             FROM level l
-            JOIN kind k ON k.name = l.name
             CROSS JOIN LATERAL (
-                SELECT c.id, c.limit_key, c.job_key, c.due_at, c.scheduled_for, c.created_at
+                SELECT c.ctid AS place, c.id, c.limit_key, c.job_key, c.due_at, c.scheduled_for, c.created_at
                 FROM automapost.job_queue c
                 WHERE c.status = 'pending' AND c.job_type = l.name AND c.priority = l.priority
                     AND c.scheduled_for >= l.since AND c.scheduled_for < l.until
@@ -270,20 +273,31 @@ BEGIN
                     SELECT p_n / count(*) + 1 FROM level h
                     WHERE h.priority = (SELECT max(m.priority) FROM level m)) ELSE depth END) q
             WHERE NOT first_look OR l.priority = (SELECT max(m.priority) FROM level m)
-        ), of_key AS (
-            SELECT a.*, row_number() OVER in_order AS nth,
-                bool_or(a.due_at < t - e.pace_after) OVER in_order AS behind
-            FROM looked_at a
+        ), free AS (
+            SELECT a.* FROM looked_at a
             WHERE a.job_key IS NULL OR NOT EXISTS (
                 SELECT FROM running r WHERE r.job_type = a.name AND r.job_key = a.job_key)
-            WINDOW in_order AS (PARTITION BY a.limit_key
-                                ORDER BY a.priority DESC, a.scheduled_for, a.created_at, a.id)
+        ), crowded AS MATERIALIZED ( -- keys of which not everything may go; mostly there are none
+            SELECT a.limit_key AS key FROM looked_at a
+            LEFT JOIN busy b ON b.key = a.limit_key
+            WHERE a.limit_key IS NOT NULL
+            GROUP BY 1
+            HAVING count(*) + COALESCE(max(b.n), 0) > min(a.key_limit) OR bool_or(a.due_at < late)
+        ), of_key AS (
+            SELECT f.*, 0 AS nth, false AS behind FROM free f
+            WHERE f.limit_key IS NULL OR f.limit_key NOT IN (SELECT c.key FROM crowded c)
+            UNION ALL
+            SELECT f.*, row_number() OVER in_order, bool_or(f.due_at < late) OVER in_order
+            FROM free f
+            WHERE f.limit_key IN (SELECT c.key FROM crowded c)
+            WINDOW in_order AS (PARTITION BY f.limit_key
+                                ORDER BY f.priority DESC, f.scheduled_for, f.created_at, f.id)
         ), fitting AS (
             SELECT o.*,
                 row_number() OVER (PARTITION BY o.name
                     ORDER BY o.priority DESC, o.scheduled_for, o.created_at, o.id) AS nth_of_type,
-                row_number() OVER (PARTITION BY o.name, o.priority
-                    ORDER BY o.scheduled_for, o.created_at, o.id) AS turn
+                row_number() OVER (PARTITION BY o.name, o.priority -- the same order: sorted once
+                    ORDER BY o.priority DESC, o.scheduled_for, o.created_at, o.id) AS turn
             FROM of_key o
             LEFT JOIN busy b ON b.key = o.limit_key
             WHERE o.limit_key IS NULL
@@ -293,11 +307,11 @@ BEGIN
                         SELECT FROM automapost.limit_keys k
                         WHERE k.key = o.limit_key AND k.last_begun > t - e.pace))
         ), picked AS (
-            SELECT f.id FROM fitting f WHERE f.nth_of_type <= f.room
+            SELECT f.place FROM fitting f WHERE f.nth_of_type <= f.room
             ORDER BY f.priority DESC, f.turn, f.scheduled_for, f.created_at, f.id
             LIMIT p_n
         )
-        SELECT ARRAY(SELECT p.id FROM picked p),
+        SELECT ARRAY(SELECT p.place FROM picked p),
             -- of no level more than is looked at, and of each that there is
             NOT EXISTS (SELECT FROM level l
                 LEFT JOIN (SELECT a.name, a.priority, a.since, count(*) AS n

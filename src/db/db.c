@@ -14,6 +14,9 @@
 #include "db/db.h"
 #include "db/url.h"
 
+/* Of one statement. */
+#define PARAMS_MAX 32
+
 struct Db {
         PGconn *connection;
         const Query *sent;        /* by db_send(): its answer is to be received, … */
@@ -352,18 +355,22 @@ static int check_open(const Db *db, const char *what, Error *ret_error) {
                           "%s: not connected to the database", what);
 }
 
-int db_send(Db *db, const Query *query, const char *const *params, usec_t timeout,
-            Error *ret_error) {
+int db_send(Db *db, const Query *query, const char *const *params, const int *lengths,
+            usec_t timeout, Error *ret_error) {
+        int binary[PARAMS_MAX];
         int r;
 
         assert(!db->sent);
+        assert(query->n_params <= ELEMENTSOF(binary));
+        for (unsigned i = 0; i < query->n_params; i++)
+                binary[i] = lengths && lengths[i] > 0;
         r = check_open(db, query->name, ret_error);
         if (r < 0)
                 return r;
         db->timeout = timeout;
         db->deadline = now(CLOCK_BOOTTIME) + timeout;
         if (!PQsendQueryParams(db->connection, query->text, (int) query->n_params, NULL, params,
-                               NULL, NULL, 0))
+                               lengths, binary, 0))
                 return give_up(db, -EIO, timeout, query->name, ret_error);
         r = flush_queued(db, query->name, timeout, db->deadline, ret_error);
         if (r >= 0)
@@ -406,7 +413,7 @@ bool db_is_asked(const Db *db) {
 
 int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
              Error *ret_error) {
-        int r = db_send(db, query, params, timeout, ret_error);
+        int r = db_send(db, query, params, NULL, timeout, ret_error);
 
         return r < 0 ? r : receive(db, query->name, ret, ret_error);
 }

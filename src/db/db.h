@@ -2,10 +2,10 @@
 #pragma once
 
 /* PostgreSQL: one connection, named queries, rows as text; the only user of libpq. It is not a
- * general purpose client: no cursors, no binary format, no named prepared statements, no session
- * settings, so that it works through pgbouncer in transaction mode. Every call has a deadline; past
- * it the socket is closed, and whether the statement was committed is unknown to the caller: the
- * SQL functions that matter carry a batch id, so that asking again is safe.
+ * general purpose client: no cursors, no rows in binary form, no named prepared statements, no
+ * session settings, so that it works through pgbouncer in transaction mode. Every call has a
+ * deadline; past it the socket is closed, and whether the statement was committed is unknown to the
+ * caller: the SQL functions that matter carry a batch id, so that asking again is safe.
  *
  * Classes: connection lost, not had or too slow, 40001, 40P01, 55P03, 57P01… TRANSIENT;
  * 28xxx, 3Dxxx, 42xxx (schema and binaries apart, missing grants) and AM0xx with its own class
@@ -41,10 +41,11 @@ int db_password_verifier(Db *db, const char *login, const char *password, char *
 int db_query(Db *db, const Query *query, const char *const *params, usec_t timeout, Rows **ret,
              Error *ret_error);
 /* The same in two steps, so that something else is done meanwhile: the statement is sent; and its
- * answer is taken when it is there. db_receive(): 0 as long as it is not (wait on db_fd(), no
+ * answer is taken when it is there. lengths: of params in binary form (array.h), 0 for texts; NULL:
+ * all are texts. db_receive(): 0 as long as it is not (wait on db_fd(), no
  * longer than the timeout), 1 with the rows, or an error. In between nothing else is asked. */
-int db_send(Db *db, const Query *query, const char *const *params, usec_t timeout,
-            Error *ret_error);
+int db_send(Db *db, const Query *query, const char *const *params, const int *lengths,
+            usec_t timeout, Error *ret_error);
 int db_receive(Db *db, Rows **ret, Error *ret_error);
 /* Whether an answer is waited for. */
 bool db_is_asked(const Db *db);

@@ -118,64 +118,56 @@ bool settle_is_plain(const Task *t) {
                !t->lost && !t->abandoned && !t->odd && t->n_said == (int64_t) t->n_lines;
 }
 
-static int array_add(Str *array, const char *element) {
-        return str_append(array, array->length == 0 ? "{" : ",") < 0 ? -ENOMEM
-                                                                     : str_append(array, element);
+/* As automapost.line_id() makes it. */
+static sd_id128_t line_id(sd_id128_t execution, int64_t n) {
+        execution.bytes[14] = (uint8_t) (n >> 8);
+        execution.bytes[15] = (uint8_t) n;
+        return execution;
 }
 
-static int array_add_number(Str *array, int64_t n) {
-        char digits[24];
+int settle_arrays(Task **tasks, size_t n, Array ret[static SETTLE_ARRAYS]) {
+        Array *ids = &ret[0], *leases = &ret[1], *executions = &ret[2], *started = &ret[3],
+              *durations = &ret[4], *results = &ret[5];
+        Array *line_ids = &ret[6], *line_of = &ret[7], *levels = &ret[8], *messages = &ret[9],
+              *times = &ret[10];
+        int r;
 
-        (void) snprintf(digits, sizeof(digits), "%" PRId64, n);
-        return array_add(array, digits);
-}
-
-static int array_add_quoted(Str *array, const char *text) {
-        if (array_add(array, "\"") < 0)
-                return -ENOMEM;
-        for (;;) {
-                size_t plain = strcspn(text, "\"\\");
-
-                if (str_append_n(array, text, plain) < 0)
-                        return -ENOMEM;
-                text += plain;
-                if (*text == '\0')
-                        return str_append(array, "\"");
-                if (str_append(array, "\\") < 0 || str_append_n(array, text++, 1) < 0)
-                        return -ENOMEM;
-        }
-}
-
-int settle_arrays(Task **tasks, size_t n, Str ret[static SETTLE_ARRAYS]) {
-        Str *ids = &ret[0], *leases = &ret[1], *executions = &ret[2], *started = &ret[3],
-            *durations = &ret[4], *results = &ret[5], *line_of = &ret[6], *line_n = &ret[7],
-            *levels = &ret[8], *messages = &ret[9], *times = &ret[10];
-
+        if ((r = array_start(ids, ARRAY_UUID)) < 0 || (r = array_start(leases, ARRAY_BIGINT)) < 0 ||
+            (r = array_start(executions, ARRAY_UUID)) < 0 ||
+            (r = array_start(started, ARRAY_TIMESTAMPTZ)) < 0 ||
+            (r = array_start(durations, ARRAY_BIGINT)) < 0 ||
+            (r = array_start(results, ARRAY_TEXT)) < 0 ||
+            (r = array_start(line_ids, ARRAY_UUID)) < 0 ||
+            (r = array_start(line_of, ARRAY_UUID)) < 0 ||
+            (r = array_start(levels, ARRAY_TEXT)) < 0 ||
+            (r = array_start(messages, ARRAY_TEXT)) < 0 ||
+            (r = array_start(times, ARRAY_TIMESTAMPTZ)) < 0)
+                return r;
         for (size_t i = 0; i < n; i++) {
                 const Task *t = tasks[i];
                 usec_t ran = t->ended_at > t->job.started_at ? t->ended_at - t->job.started_at : 0;
                 JsonObject *result = t->outcome.result;
+                sd_id128_t id, execution;
 
-                if (array_add(ids, t->job.id) < 0 || array_add_number(leases, t->job.lease) < 0 ||
-                    array_add(executions, t->job.execution_id) < 0 ||
-                    array_add_number(started, (int64_t) t->job.started_at) < 0 ||
-                    array_add_number(durations, (int64_t) (ran / USEC_PER_MSEC)) < 0 ||
-                    (result ? array_add_quoted(results, json_text(result))
-                            : array_add(results, "NULL")) < 0)
-                        return -ENOMEM;
+                if ((r = sd_id128_from_string(t->job.id, &id)) < 0 ||
+                    (r = sd_id128_from_string(t->job.execution_id, &execution)) < 0 ||
+                    (r = array_add_uuid(ids, id)) < 0 ||
+                    (r = array_add_bigint(leases, t->job.lease)) < 0 ||
+                    (r = array_add_uuid(executions, execution)) < 0 ||
+                    (r = array_add_time(started, t->job.started_at)) < 0 ||
+                    (r = array_add_bigint(durations, (int64_t) (ran / USEC_PER_MSEC))) < 0 ||
+                    (r = array_add_text(results, result ? json_text(result) : NULL)) < 0)
+                        return r;
                 for (size_t k = 0; k < t->n_lines; k++) {
                         const Line *line = &t->lines[k];
 
-                        if (array_add_number(line_of, (int64_t) i + 1) < 0 ||
-                            array_add_number(line_n, line->n) < 0 ||
-                            array_add(levels, line_level(line)) < 0 ||
-                            array_add_quoted(messages, line->message) < 0 ||
-                            array_add_number(times, (int64_t) line->at) < 0)
-                                return -ENOMEM;
+                        if ((r = array_add_uuid(line_ids, line_id(execution, line->n))) < 0 ||
+                            (r = array_add_uuid(line_of, execution)) < 0 ||
+                            (r = array_add_text(levels, line_level(line))) < 0 ||
+                            (r = array_add_text(messages, line->message)) < 0 ||
+                            (r = array_add_time(times, line->at)) < 0)
+                                return r;
                 }
         }
-        for (size_t i = 0; i < SETTLE_ARRAYS; i++)
-                if (str_append(&ret[i], ret[i].length == 0 ? "{}" : "}") < 0)
-                        return -ENOMEM;
         return 0;
 }

@@ -325,7 +325,7 @@ int worker_claim(Worker *w, Error *ret_error) {
         if (worker_uses_sides(w)) {
                 (void) snprintf(count, sizeof(count), "%u", n);
                 r = side_send(w, &w->claim.side, &query_claim_jobs,
-                              (const char *[]){ w->id, w->claim.batch, kind->types, count });
+                              (const char *[]){ w->id, w->claim.batch, kind->types, count }, NULL);
                 if (r >= 0) {
                         w->claim.kind = kind;
                         w->claim.n = n;

@@ -157,10 +157,11 @@ int worker_log_running(Worker *w, Error *ret_error);
 
 /* Whether they do at this time. */
 bool worker_uses_sides(const Worker *w);
-/* Sends a statement. Where that cannot be done, or there is an error instead of an answer, it is
- * said and the connection closed: the first one does the same a little later, for every statement
- * of a worker may be asked twice. */
-int side_send(Worker *w, Side *side, const Query *query, const char *const *params);
+/* Sends a statement, as db_send() does. Where that cannot be done, or there is an error instead of
+ * an answer, it is said and the connection closed: the first one does the same a little later, for
+ * every statement of a worker may be asked twice. */
+int side_send(Worker *w, Side *side, const Query *query, const char *const *params,
+              const int *lengths);
 /* 0: no answer yet. */
 int side_receive(Worker *w, Side *side, Rows **ret);
 /* Closes those that were not used for a while. */

@@ -219,7 +219,8 @@ static void worker_settle_again(Task **tasks, size_t n) {
 
 void worker_settle_aside(Worker *w) {
         const char *params[1 + SETTLE_ARRAYS] = { w->id };
-        Str arrays[SETTLE_ARRAYS] = {};
+        int lengths[1 + SETTLE_ARRAYS] = {};
+        Array arrays[SETTLE_ARRAYS] = {};
         Task **ended = w->settle.tasks;
         size_t n;
         int r;
@@ -230,12 +231,14 @@ void worker_settle_aside(Worker *w) {
         if (n == 0 || worker_waits_for_more(w, n))
                 return;
         r = settle_arrays(ended, n, arrays);
-        for (size_t i = 0; i < SETTLE_ARRAYS; i++)
-                params[1 + i] = arrays[i].data;
+        for (size_t i = 0; i < SETTLE_ARRAYS; i++) {
+                params[1 + i] = arrays[i].bytes.data;
+                lengths[1 + i] = (int) arrays[i].bytes.length;
+        }
         if (r >= 0)
-                r = side_send(w, &w->settle.side, &query_settle_done, params);
+                r = side_send(w, &w->settle.side, &query_settle_done, params, lengths);
         for (size_t i = 0; i < SETTLE_ARRAYS; i++)
-                str_done(&arrays[i]);
+                array_done(&arrays[i]);
         if (r < 0) {
                 worker_settle_again(ended, n);
                 return;

@@ -24,7 +24,8 @@ static void side_failed(Worker *w, Side *side, const Error *error) {
         side_close(side);
 }
 
-int side_send(Worker *w, Side *side, const Query *query, const char *const *params) {
+int side_send(Worker *w, Side *side, const Query *query, const char *const *params,
+              const int *lengths) {
         _cleanup_(error_done) Error error = ERROR_NULL;
         int r = 0;
 
@@ -32,7 +33,7 @@ int side_send(Worker *w, Side *side, const Query *query, const char *const *para
                 r = db_connect(w->config->settings->database_url, PROJECT_NAME,
                                w->engine->statement_limit, &side->db, &error);
         if (r >= 0)
-                r = db_send(side->db, query, params, w->engine->statement_limit, &error);
+                r = db_send(side->db, query, params, lengths, w->engine->statement_limit, &error);
         if (r < 0)
                 side_failed(w, side, &error);
         side->used = now(CLOCK_BOOTTIME);

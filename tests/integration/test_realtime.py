@@ -498,7 +498,7 @@ def assert_each_done_once(world, count):
                     right(l.id::text, 4))::bit(16)::integer::smallint)))
         FROM automapost.job_executions x
         WHERE x.job_queue_id IS NOT NULL AND x.status = 'completed'
-            AND x.started_at > now() - interval '10 min'""") == [(count, count, 2 * count)]
+            AND x.finished_at BETWEEN now() - interval '10 min' AND now()""") == [(count, count, 2 * count)]
 
 
 def aside(world):

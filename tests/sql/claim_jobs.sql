@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- claim_jobs(): which jobs, in which order, how many, under which leases.
 BEGIN;
-SELECT plan(55);
+SELECT plan(58);
 SELECT t.worker('w1'), t.worker('w2');
 
 CREATE FUNCTION pg_temp.plain(n bigint, priority bigint DEFAULT 5, due timestamptz DEFAULT now(),
@@ -136,6 +136,25 @@ SELECT t.change('UPDATE automapost.job_queue SET status = ''cancelled'', finishe
 DELETE FROM posts;
 SELECT t.change('UPDATE automapost.job_definitions SET key_limit = 2
     WHERE name = ''social-media-post''');
+
+-- Counted with those that run, and of each type by its own limit
+SELECT t.worker('w4');
+SELECT t.change('INSERT INTO automapost.job_definitions (name, kind, handler, key_limit, concurrency_limit)
+    VALUES (''few'', ''type'', ''builtin'', 2, NULL), (''more'', ''type'', ''builtin'', 3, NULL)');
+CREATE FUNCTION pg_temp.wait(key text, VARIADIC types text[]) RETURNS void LANGUAGE sql AS $$
+    SELECT automapost.enqueue(y.name, scheduled_for => now() - (9 - y.nth) * interval '1 s', limit_key => key)
+    FROM unnest(types) WITH ORDINALITY y (name, nth)
+$$;
+CREATE FUNCTION pg_temp.claimed() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(q.job_type, ' ' ORDER BY q.job_type)
+    FROM unnest(t.claim('w4', '{few,more}')) c (id), t.job(c.id) q
+$$;
+SELECT pg_temp.wait('one', 'more');
+SELECT is(pg_temp.claimed(), 'more', 'one of a key runs');
+SELECT pg_temp.wait('one', 'few', 'few');
+SELECT is(pg_temp.claimed(), 'few', 'of two more one fits');
+SELECT pg_temp.wait('two', 'more', 'few', 'few');
+SELECT is(pg_temp.claimed(), 'few more', 'of three at once two, where the third''s type may have no third');
 
 -- An account that is behind: one at a time, in order, a pace apart
 SELECT t.worker('w3'), t.member(3), t.account(3, 3, 'webhook');

@@ -92,10 +92,10 @@ SELECT is(t.claim('w1', '{plain}', 3, 'the batch'), t.claim('w1', '{plain}', 3, 
     'a claim asked for again is still found');
 
 -- The same as without: anything due above the low water, of any priority, at every step.
-CREATE FUNCTION pg_temp.choice(fresh boolean) RETURNS uuid[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.choice(fresh boolean) RETURNS tid[] LANGUAGE plpgsql AS $$
 DECLARE
     e automapost.engine;
-    chosen uuid[];
+    chosen tid[];
 BEGIN
     SELECT * INTO e FROM automapost.engine;
     UPDATE automapost.low_water SET looked_at = looked_at - CASE WHEN fresh THEN interval '0' ELSE '1 h' END;

@@ -11,23 +11,25 @@ CREATE FUNCTION pg_temp.done(jobs text[], worker text DEFAULT 'w1', lease_off bi
                              lines boolean DEFAULT true)
 RETURNS text LANGUAGE sql AS $$
     WITH j AS (
-        SELECT c.*, o.place, 1795687200000000 + o.place AS us
+        SELECT c.*, o.place, '2026-11-26 10:00:00Z'::timestamptz + o.place * interval '1 us' AS at
         FROM unnest(jobs) WITH ORDINALITY o (id, place) JOIN t.claims c ON c.id = o.id
     ), all_of AS (
-        SELECT array_agg(j.id ORDER BY place) AS ids, array_agg(j.lease + lease_off ORDER BY place) AS leases,
-            array_agg(j.execution_id::text ORDER BY place) AS executions, array_agg(us ORDER BY place) AS started,
+        SELECT array_agg(j.id::uuid ORDER BY place) AS ids, array_agg(j.lease + lease_off ORDER BY place) AS leases,
+            array_agg(j.execution_id ORDER BY place) AS executions, array_agg(at ORDER BY place) AS started,
             array_agg(10 + place ORDER BY place) AS durations,
             array_agg(CASE place WHEN 1 THEN '{"a": "say \"x\""}' END ORDER BY place) AS results,
-            array_agg(place ORDER BY place DESC) AS places, array_agg(us ORDER BY place DESC) AS times
+            array_agg(automapost.line_id(j.execution_id, 3::smallint) ORDER BY place DESC) AS line_ids,
+            array_agg(j.execution_id ORDER BY place DESC) AS line_of,
+            array_agg('job ' || place ORDER BY place DESC) AS said, array_agg(at ORDER BY place DESC) AS times
         FROM j
     )
     SELECT string_agg(array_position(a.leases, s.lease)::text, ' ' ORDER BY s.lease)
     FROM all_of a, LATERAL automapost.settle_done(done.worker, a.ids, a.leases, a.executions, a.started,
         a.durations, a.results,
-        CASE WHEN lines THEN a.places ELSE '{}' END,
-        CASE WHEN lines THEN array_fill(3::bigint, ARRAY[cardinality(a.places)]) ELSE '{}' END,
-        CASE WHEN lines THEN array_fill('warn'::text, ARRAY[cardinality(a.places)]) ELSE '{}' END,
-        CASE WHEN lines THEN ARRAY(SELECT 'job ' || p FROM unnest(a.places) p) ELSE '{}' END,
+        CASE WHEN lines THEN a.line_ids ELSE '{}' END,
+        CASE WHEN lines THEN a.line_of ELSE '{}' END,
+        CASE WHEN lines THEN array_fill('warn'::text, ARRAY[cardinality(a.said)]) ELSE '{}' END,
+        CASE WHEN lines THEN a.said ELSE '{}' END,
         CASE WHEN lines THEN a.times ELSE '{}' END) s
 $$;
 CREATE FUNCTION pg_temp.jobs(n bigint) RETURNS text[] LANGUAGE plpgsql AS $$
@@ -63,7 +65,7 @@ SELECT is((x.id, x.started_at, x.finished_at, x.duration_ms, x.retry_count, x.wo
 FROM a, automapost.job_executions x, t.claims c WHERE c.id = a.jobs[2] AND x.job_queue_id::text = c.id;
 SELECT is((l.id, l.level, l.data, l."timestamp")::text,
     (automapost.line_id(c.execution_id, 3::smallint), 'warn', NULL, '2026-11-26 10:00:00.000002Z'::timestamptz)::text,
-    'the line too, under the id that settle_jobs and log_jobs give it')
+    'the line too, under its id')
 FROM a, automapost.job_logs l, t.claims c WHERE c.id = a.jobs[2] AND l.job_execution_id = c.execution_id;
 SELECT is(pg_temp.done(jobs), '1 2 3', 'asked again nothing is done, and all of it answered') FROM a;
 SELECT is(pg_temp.kept(jobs),
