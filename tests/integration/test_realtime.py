@@ -541,8 +541,8 @@ def test_a_claim_reads_what_it_takes(world, types):
                            (f"batch {n}", types, taken))
             assert cursor.fetchone()[0] == taken
             cursor.execute(READ)
-            # Each is met some times on its way: looked at, chosen, locked, updated.
-            assert 2 * taken < cursor.fetchone()[0] < waiting / 8
+            # What is looked at is found by an index; from there on it has its place in the table.
+            assert taken <= cursor.fetchone()[0] < 2 * taken
             connection.commit()
 
 
