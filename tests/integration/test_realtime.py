@@ -541,8 +541,9 @@ def test_a_claim_reads_what_it_takes(world, types):
                            (f"batch {n}", types, taken))
             assert cursor.fetchone()[0] == taken
             cursor.execute(READ)
-            # What is looked at is found by an index; from there on it has its place in the table.
-            assert taken <= cursor.fetchone()[0] < 2 * taken
+            # What is looked at is found by an index, and from there on has its place in the table; the
+            # claims after the first meet what it took as well.
+            assert taken <= cursor.fetchone()[0] < waiting / 8
             connection.commit()
 
 
