@@ -15,7 +15,6 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     w automapost.workers := automapost.lock_worker(p_worker);
     e automapost.engine;
-    items automapost.begin_item[];
     others automapost.begin_item[];
     plain uuid[]; -- begun, and no deliveries
     any_goes boolean;
@@ -35,16 +34,13 @@ BEGIN
             FROM jsonb_array_elements(p_items) i;
         RETURN;
     END IF;
-    SELECT array_agg(r ORDER BY r.id) INTO items
-    FROM jsonb_populate_recordset(NULL::automapost.begin_item, p_items) r;
-
     -- What is no delivery, and nobody wants to stop: all of it in one statement, by id as everybody
     -- locks it.
     WITH plain AS (
         UPDATE automapost.job_queue q
         SET begun = true, begin_batch = p_batch, attempts = q.attempts + 1,
             updated_at = clock_timestamp()
-        FROM unnest(items) i
+        FROM (SELECT r.id, r.lease FROM jsonb_to_recordset(p_items) r (id uuid, lease bigint) ORDER BY r.id) i
         WHERE q.id = i.id AND q.lease = i.lease AND q.locked_by IS NOT DISTINCT FROM p_worker
             AND NOT q.begun AND q.cancel_requested_at IS NULL
             AND q.job_type = ANY (ARRAY(
@@ -57,8 +53,9 @@ BEGIN
     RETURN QUERY SELECT p.id::text, 'go'::text, 1::bigint, NULL::text FROM unnest(plain) p (id);
     any_goes := plain <> '{}';
 
-    IF cardinality(plain) < cardinality(items) THEN
-        others := ARRAY(SELECT i FROM unnest(items) i WHERE i.id <> ALL (plain) ORDER BY i.id);
+    IF cardinality(plain) < jsonb_array_length(p_items) THEN
+        others := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::automapost.begin_item, p_items) r
+                        WHERE r.id <> ALL (plain) ORDER BY r.id);
         FOR id, verdict, begin_number, detail IN
             SELECT * FROM automapost.begin_each(p_worker, p_batch, others, e, t)
         LOOP

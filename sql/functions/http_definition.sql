@@ -51,8 +51,10 @@ CREATE OR REPLACE TRIGGER job_definitions_http BEFORE INSERT OR UPDATE ON automa
 -- by calling the application.
 CREATE OR REPLACE FUNCTION automapost.asked_types(p_types text[])
 RETURNS text[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN 'http' = ANY (p_types) THEN p_types || ARRAY(
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN 'http' = ANY (p_types) THEN p_types || ARRAY(
         SELECT d.name::text FROM automapost.job_definitions d WHERE d.handler = 'http')
-    ELSE p_types END
+    ELSE p_types END;
+END
 $$;

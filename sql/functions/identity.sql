@@ -325,15 +325,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Whether p_worker may begin to send at this moment: where the hosts left this schema, by one of
--- them that has compared. A release that names no machine is a host by its login alone.
+-- them that has compared. A release that names no machine is a host by its login alone. In PL/pgSQL, as
+-- whatever each batch calls: it keeps its plan, where SQL makes one for each call.
 CREATE OR REPLACE FUNCTION automapost.may_begin(w automapost.workers)
 RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT n.state IN ('known', 'new') AND (w.machine IS NULL OR EXISTS (
-        SELECT FROM automapost.hosts h
-        WHERE h.machine = w.machine AND h.admitted AND h.boot_id = w.boot_id
-            AND h.compared_at IS NOT NULL))
-    FROM automapost.installation_now n
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT n.state IN ('known', 'new') AND (w.machine IS NULL OR EXISTS (
+            SELECT FROM automapost.hosts h
+            WHERE h.machine = w.machine AND h.admitted AND h.boot_id = w.boot_id
+                AND h.compared_at IS NOT NULL))
+        FROM automapost.installation_now n);
+END
 $$;
 
 -- A person says that this database, a copy until now, is the installation, and that nothing else

@@ -53,7 +53,8 @@ RETURN pg_catalog.encode(pg_catalog.overlay(pg_catalog.uuid_send(execution),
 -- lacks, or says in other words than ours, keeps no other out.
 CREATE OR REPLACE FUNCTION automapost.store_lines(p_items jsonb, p_executions uuid[])
 RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO automapost.job_logs (id, job_execution_id, level, message, data, "timestamp")
     SELECT COALESCE(automapost.line_id(i.execution_id, l.n), gen_random_uuid()), i.execution_id,
         CASE WHEN l.level IN ('debug', 'info', 'warn', 'error') THEN l.level ELSE 'info' END,
@@ -62,5 +63,6 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     CROSS JOIN LATERAL jsonb_to_recordset(i.logs)
         l (n smallint, level text, message text, data jsonb, at timestamptz)
     WHERE i.execution_id IN (SELECT unnest(p_executions))
-    ON CONFLICT (job_execution_id, id) DO NOTHING
+    ON CONFLICT (job_execution_id, id) DO NOTHING;
+END
 $$;

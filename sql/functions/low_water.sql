@@ -112,7 +112,8 @@ $$;
 CREATE OR REPLACE FUNCTION automapost.note_sweep(
     p_types text[], p_claimed automapost.job_queue[], took interval)
 RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE automapost.low_water l
     SET swept = CASE WHEN n.bottom > '-infinity' THEN n.bottom
                 WHEN l.cost + took > interval '200 ms' THEN l.scheduled_for END,
@@ -127,7 +128,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     WHERE l.job_type = n.job_type AND l.priority = n.priority
         AND NOT EXISTS (SELECT FROM unnest(p_claimed) q
                         WHERE q.job_type = l.job_type AND q.priority = l.priority
-                            AND q.scheduled_for < l.swept)
+                            AND q.scheduled_for < l.swept);
+END
 $$;
 
 -- How far down the next step goes: to the end, where nothing can have come in for days (check_job).
