@@ -208,12 +208,13 @@ BEGIN
 END
 $$;
 
--- Which jobs a claim takes, by their places in the table: nothing else can come to stand there as long as
--- the caller's statement goes on, which can still see what was there when it began. Order: priority descending; within a priority the types take turns, and of
+-- Which jobs a claim takes. Order: priority descending; within a priority the types take turns, and of
 -- each type it is due time, creation. Walked priority by priority, so that future rows of any priority
 -- cost nothing. Passed over: types paused or at their concurrency limit, keys that run, providers and
 -- accounts that are limited or have key_limit running, and accounts that are behind and must pace
--- themselves. Exact for a caller who has the turn (lease_jobs).
+-- themselves. Exact for a caller who has the turn (lease_jobs). They are named by their places in the
+-- table: nothing else can come to stand there before the caller's statement ends, which might still look
+-- at what was there when it began.
 CREATE OR REPLACE FUNCTION automapost.choose_jobs(
     p_types text[], p_n bigint, p_handler text, p_low_lease bigint, e automapost.engine)
 RETURNS tid[]
