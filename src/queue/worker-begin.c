@@ -81,7 +81,7 @@ static int worker_begin(Worker *w, Task **ready, size_t n, Error *ret_error) {
         _cleanup_(json_unrefp) JsonObject *items = json_object_new_array();
         _cleanup_(rows_freep) Rows *rows = NULL;
         _cleanup_(error_done) Error unmarked = ERROR_NULL;
-        char batch[ID128_SIZE];
+        char batch[BATCH_SIZE];
         Task *go[BEGIN_BATCH];
         size_t n_go = 0;
         usec_t asked;
@@ -94,7 +94,7 @@ static int worker_begin(Worker *w, Task **ready, size_t n, Error *ret_error) {
                 if (!items || !item || json_object_array_add(items, item) < 0)
                         return error_oom(ret_error);
         }
-        id128_random(batch);
+        worker_next_batch(w, batch);
         asked = now(CLOCK_BOOTTIME); /* not after the database's begun_at */
         r = worker_query(w, &query_begin_jobs, (const char *[]){ w->id, batch, json_text(items) },
                          &rows, ret_error);

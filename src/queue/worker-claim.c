@@ -320,7 +320,7 @@ int worker_claim(Worker *w, Error *ret_error) {
         w->claim.last = kind;
         if (kind == &w->plain)
                 w->look.plain = false;
-        id128_random(w->claim.batch);
+        worker_next_batch(w, w->claim.batch);
         w->wanted_before = w->wanted;
         if (worker_uses_sides(w)) {
                 (void) snprintf(count, sizeof(count), "%u", n);

@@ -12,6 +12,7 @@
 
 #define WORKER_ID_SIZE (ID128_SIZE + 12) /* ID, or ID-N after it was given up */
 #define SETTLE_BATCH 500
+#define BATCH_SIZE 16
 
 /* Jobs of types that touch the world (urgent), or of the others (plain). */
 typedef struct Kind {
@@ -59,9 +60,10 @@ typedef struct Worker {
                 Side side;
                 Kind *kind; /* NULL: none */
                 Kind *last; /* of the last claim */
-                char batch[ID128_SIZE];
+                char batch[BATCH_SIZE];
                 unsigned n;     /* how many are asked for */
         } claim;                /* under way */
+        unsigned batches;       /* how many claims and begins were asked for */
         unsigned wanted;        /* how often there was a reason to claim, … */
         unsigned wanted_before; /* … and before the last claim was asked for */
         struct {
@@ -99,6 +101,9 @@ void worker_wait(Worker *w, usec_t until);
  * or when it must stop. */
 int worker_query(Worker *w, const Query *query, const char *const *params, Rows **ret,
                  Error *ret_error);
+/* The id of a batch: this worker's next number. It is compared with this worker's alone, whose own
+ * id never comes again, and it is written into every row: so it is short. */
+void worker_next_batch(Worker *w, char ret[static BATCH_SIZE]);
 int worker_register(Worker *w, Error *ret_error);
 /* This worker was given up (it slept, or the database was away): its jobs are somebody else's. What
  * is being sent is still recorded when it ends; everything else is dropped. */

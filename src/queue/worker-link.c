@@ -101,6 +101,10 @@ int worker_query(Worker *w, const Query *query, const char *const *params, Rows 
         }
 }
 
+void worker_next_batch(Worker *w, char ret[static BATCH_SIZE]) {
+        (void) snprintf(ret, BATCH_SIZE, "%u", ++w->batches);
+}
+
 int worker_register(Worker *w, Error *ret_error) {
         _cleanup_(rows_freep) Rows *rows = NULL;
         char pid[24], clock[ISO8601_SIZE];
