@@ -152,7 +152,9 @@ BEGIN
             -- Somebody changes or cancels one at this moment: the next claim sees what became of it.
             WHERE q.ctid = ANY (ARRAY(
                 SELECT l.ctid FROM automapost.job_queue l
-                WHERE l.ctid = ANY (chosen) AND l.status = 'pending'
+                -- Pending, in words of which no index knows: one that was planned on an empty queue
+                -- would be walked for ever after.
+                WHERE l.ctid = ANY (chosen) AND l.lease IS NULL AND l.finished_at IS NULL
                     AND l.scheduled_for <= clock_timestamp()
                 FOR UPDATE SKIP LOCKED))
             RETURNING q AS job

@@ -547,6 +547,24 @@ def test_a_claim_reads_what_it_takes(world, types):
             connection.commit()
 
 
+def test_a_claim_planned_on_an_empty_queue_reads_what_it_takes(world):
+    """A worker starts with nothing to do, and keeps the plan that it made then."""
+    waiting, taken = 20000, 64
+    with contextlib.closing(world.cluster.connect(world.dbname, w.SERVICE_ROLE)) as connection:
+        connection.autocommit = False
+        cursor = connection.cursor()
+        cursor.execute("SELECT automapost.register_worker('reader', 'realtime', 'host', 'boot', 1, '0', now())")
+        many(world, 1)
+        cursor.execute("SELECT count(*) FROM automapost.claim_jobs('reader', 'first', '{noop,sleep}', 64)")
+        connection.commit()
+        many(world, waiting)
+        cursor.execute("SELECT count(*) FROM automapost.claim_jobs('reader', 'second', '{noop,sleep}', %s)", (taken,))
+        assert cursor.fetchone()[0] == taken
+        cursor.execute(READ)
+        assert taken <= cursor.fetchone()[0] < waiting / 8
+        connection.commit()
+
+
 def cut(world):
     """Cuts the connection that settles as soon as there is one; false where the jobs were done before."""
     pid = world.wait_until(lambda: aside(world) or completed(world) == 8000)
