@@ -210,13 +210,13 @@ BEGIN
 END
 $$;
 
--- Which jobs a claim takes. Order: priority descending; within a priority the types take turns, and of
--- each type it is due time, creation. Walked priority by priority, so that future rows of any priority
--- cost nothing. Passed over: types paused or at their concurrency limit, keys that run, providers and
--- accounts that are limited or have key_limit running, and accounts that are behind and must pace
--- themselves. Exact for a caller who has the turn (lease_jobs). They are named by their places in the
--- table: nothing else can come to stand there before the caller's statement ends, which might still look
--- at what was there when it began.
+-- Which jobs a claim takes. Order: priority descending; within a priority the types take turns, after what
+-- each of them had of higher ones; of each type it is due time, creation. Walked priority by priority, so
+-- that future rows of any priority cost nothing. Passed over: types paused or at their concurrency limit,
+-- keys that run, providers and accounts that are limited or have key_limit running, and accounts that are
+-- behind and must pace themselves. Exact for a caller who has the turn (lease_jobs). They are named by
+-- their places in the table: nothing else can come to stand there before the caller's statement ends, which
+-- might still look at what was there when it began.
 CREATE OR REPLACE FUNCTION automapost.choose_jobs(
     p_types text[], p_n bigint, p_handler text, p_low_lease bigint, e automapost.engine)
 RETURNS tid[]
@@ -237,15 +237,15 @@ BEGIN
             SELECT r.job_type, r.job_key, r.limit_key FROM automapost.job_queue r
             WHERE r.lease >= p_low_lease AND r.lease > 0
         ), kind AS MATERIALIZED (
-            SELECT d.name, d.key_limit, CASE WHEN d.concurrency_limit IS NULL THEN p_n
-                ELSE d.concurrency_limit - (
+            SELECT d.name, row_number() OVER () AS nr, -- compared instead of the name
+                d.key_limit, CASE WHEN d.concurrency_limit IS NULL THEN p_n ELSE d.concurrency_limit - (
                     SELECT count(*) FROM running r WHERE r.job_type = d.name) END AS room
             FROM automapost.job_definitions d
             WHERE d.kind = 'type' AND d.name = ANY (p_types)
                 AND (d.handler = p_handler OR p_handler = 'builtin' AND d.handler = 'http')
                 AND automapost.is_runnable(d)
         ), level AS MATERIALIZED ( -- where something is due
-            SELECT l.*, k.key_limit, k.room
+            SELECT l.*, k.nr, k.key_limit, k.room
             FROM automapost.levels(ARRAY(SELECT k.name::text FROM kind k WHERE k.room > 0), t) l
             JOIN kind k ON k.name = l.name
             -- Not EXISTS: that may be planned as a join, which reads all that is due.
@@ -261,7 +261,7 @@ BEGIN
             UNION ALL
             SELECT b.key FROM busy b WHERE b.n >= (SELECT max(k.key_limit) FROM kind k)
         ), looked_at AS MATERIALIZED (
-            SELECT l.name, l.priority, l.since, l.key_limit, l.room, q.*
+            SELECT l.nr, l.name, l.priority, l.since, l.key_limit, l.room, q.*
             FROM level l
             CROSS JOIN LATERAL (
                 SELECT c.ctid AS place, c.id, c.limit_key, c.job_key, c.due_at, c.scheduled_for, c.created_at
@@ -297,9 +297,7 @@ BEGIN
                                 ORDER BY f.priority DESC, f.scheduled_for, f.created_at, f.id)
         ), fitting AS (
             SELECT o.*,
-                row_number() OVER (PARTITION BY o.name
-                    ORDER BY o.priority DESC, o.scheduled_for, o.created_at, o.id) AS nth_of_type,
-                row_number() OVER (PARTITION BY o.name, o.priority -- the same order: sorted once
+                row_number() OVER (PARTITION BY o.nr
                     ORDER BY o.priority DESC, o.scheduled_for, o.created_at, o.id) AS turn
             FROM of_key o
             LEFT JOIN busy b ON b.key = o.limit_key
@@ -310,7 +308,7 @@ BEGIN
                         SELECT FROM automapost.limit_keys k
                         WHERE k.key = o.limit_key AND k.last_begun > t - e.pace))
         ), picked AS (
-            SELECT f.place FROM fitting f WHERE f.nth_of_type <= f.room
+            SELECT f.place FROM fitting f WHERE f.turn <= f.room
             ORDER BY f.priority DESC, f.turn, f.scheduled_for, f.created_at, f.id
             LIMIT p_n
         )

@@ -31,15 +31,16 @@ BEGIN
                         AND automapost.is_runnable(d));
     WITH level AS MATERIALIZED (
         SELECT l.* FROM automapost.levels(types, t) l WHERE l.until = 'infinity'
+    ), limited AS MATERIALIZED (
+        SELECT r.key FROM automapost.rate_limits r WHERE r.until > t
     ), waiting AS (
         SELECT d.scheduled_for
         FROM level l, LATERAL (
             SELECT q.scheduled_for FROM automapost.job_queue q
             WHERE q.status = 'pending' AND q.job_type = l.name AND q.priority = l.priority
                 AND q.scheduled_for >= l.since AND q.scheduled_for <= t
-                AND NOT EXISTS (SELECT FROM automapost.rate_limits r
-                                WHERE r.until > t
-                                    AND r.key IN (q.limit_key, split_part(q.limit_key, ':', 1)))
+                AND (q.limit_key IS NULL OR q.limit_key NOT IN (SELECT r.key FROM limited r)
+                    AND split_part(q.limit_key, ':', 1) NOT IN (SELECT r.key FROM limited r))
             ORDER BY q.scheduled_for LIMIT 10000) d
         LIMIT 10000
     )
