@@ -26,7 +26,8 @@ static const JobType *worker_type(const Worker *w, const char *name) {
 #define SPREAD_AFTER (5 * USEC_PER_MSEC)
 #define RETURN_AFTER (1 * USEC_PER_SEC)
 
-/* What takes up room. Plain tasks do until they are settled, for that is what a death puts back. */
+/* What takes up room. Plain tasks do until their settle is sent, for that is what a death puts
+ * back: what the server has heard it does, whatever becomes of us. */
 typedef struct Load {
         unsigned plain, urgent;
         unsigned unbegun;      /* of the urgent ones those that may still go back as they came */
@@ -42,7 +43,7 @@ static Load worker_load(Worker *w) {
                 const Task *t = w->tasks[i];
 
                 if (!t->type->prepare) {
-                        l.plain++;
+                        l.plain += !t->leaving;
                         l.oldest_plain = MIN(l.oldest_plain, t->claimed_at);
                 } else if (t->has_actor) {
                         l.urgent++;

@@ -30,6 +30,13 @@ typedef struct Side {
         usec_t used; /* when it last was */
 } Side;
 
+/* A settle of n tasks that is under way; 0: none. */
+typedef struct Settle {
+        Side side;
+        Task *tasks[SETTLE_BATCH];
+        size_t n;
+} Settle;
+
 typedef struct Worker {
         const WorkerConfig *config;
         const Engine *engine;
@@ -51,11 +58,7 @@ typedef struct Worker {
         usec_t next_beat, next_claim, next_collect, next_rescue, next_show;
         usec_t next_meeting, begin_at, settle_at, spread_at, return_at;
         Kind plain, urgent;
-        struct {
-                Side side;
-                Task *tasks[SETTLE_BATCH];
-                size_t n;
-        } settle; /* under way, of n tasks */
+        Settle settles[2]; /* while one waits for the disk, the server is at work on the other */
         struct {
                 Side side;
                 Kind *kind; /* NULL: none */
@@ -156,9 +159,9 @@ void worker_look_lost(Worker *w);
 
 int worker_log_running(Worker *w, Error *ret_error);
 
-/* worker-side.c: while jobs come and end by the hundred, two more connections, so that the server's
- * processors have something to do: one claims the next jobs, the other settles those that are done
- * and have nothing else to tell. */
+/* worker-side.c: while jobs come and end by the hundred, three more connections, so that the
+ * server's processors have something to do: one claims the next jobs, the others settle those that
+ * are done and have nothing else to tell. */
 
 /* Whether they do at this time. */
 bool worker_uses_sides(const Worker *w);
@@ -177,8 +180,8 @@ void worker_rest_sides(Worker *w);
 /* While stopping, what has not begun goes back. */
 void worker_put_back_unbegun(Worker *w);
 int worker_settle_ended(Worker *w, Error *ret_error);
-/* Sends the settle of what goes aside, where it does and none is under way; and takes the answer,
- * where it is there. */
+/* Sends the settle of what goes aside, where it does and not all are under way; and takes their
+ * answers, where these are there. */
 void worker_settle_aside(Worker *w);
 void worker_hear_settle(Worker *w);
 /* Past timeout_ms: recorded now, and the actor left to itself; only a receipt of it counts. */

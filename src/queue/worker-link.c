@@ -20,7 +20,8 @@ void worker_wait(Worker *w, usec_t until) {
                 /* who stops takes no notice of new jobs */
                 { .fd = w->config->resident && !w->stopping ? db_fd(*w->db) : -1,
                   .events = POLLIN },
-                { .fd = w->settle.n > 0 ? db_fd(w->settle.side.db) : -1, .events = POLLIN },
+                { .fd = w->settles[0].n > 0 ? db_fd(w->settles[0].side.db) : -1, .events = POLLIN },
+                { .fd = w->settles[1].n > 0 ? db_fd(w->settles[1].side.db) : -1, .events = POLLIN },
                 { .fd = w->claim.kind ? db_fd(w->claim.side.db) : -1, .events = POLLIN },
         };
         usec_t t = now(CLOCK_BOOTTIME);

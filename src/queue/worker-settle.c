@@ -217,18 +217,17 @@ static void worker_settle_again(Task **tasks, size_t n) {
         }
 }
 
-void worker_settle_aside(Worker *w) {
+/* Those that have ended by now, where these are at least so many. */
+static void settle_send(Worker *w, Settle *settle, size_t least) {
         const char *params[1 + SETTLE_ARRAYS] = { w->id };
         int lengths[1 + SETTLE_ARRAYS] = {};
         Array arrays[SETTLE_ARRAYS] = {};
-        Task **ended = w->settle.tasks;
+        Task **ended = settle->tasks;
         size_t n;
         int r;
 
-        if (w->settle.n > 0 || !worker_uses_sides(w))
-                return;
         n = worker_ended(w, settle_is_plain, ended, SETTLE_BATCH);
-        if (n == 0 || worker_waits_for_more(w, n))
+        if (n < least || worker_waits_for_more(w, n))
                 return;
         r = settle_arrays(ended, n, arrays);
         for (size_t i = 0; i < SETTLE_ARRAYS; i++) {
@@ -236,7 +235,7 @@ void worker_settle_aside(Worker *w) {
                 lengths[1 + i] = (int) arrays[i].bytes.length;
         }
         if (r >= 0)
-                r = side_send(w, &w->settle.side, &query_settle_done, params, lengths);
+                r = side_send(w, &settle->side, &query_settle_done, params, lengths);
         for (size_t i = 0; i < SETTLE_ARRAYS; i++)
                 array_done(&arrays[i]);
         if (r < 0) {
@@ -245,22 +244,35 @@ void worker_settle_aside(Worker *w) {
         }
         for (size_t i = 0; i < n; i++)
                 ended[i]->leaving = true;
-        w->settle.n = n;
+        settle->n = n;
 }
 
-void worker_hear_settle(Worker *w) {
+void worker_settle_aside(Worker *w) {
+        Settle *idle = NULL;
+        size_t least = 1;
+
+        for (size_t i = 0; i < ELEMENTSOF(w->settles); i++)
+                if (w->settles[i].n == 0)
+                        idle = &w->settles[i];
+                else
+                        least = SETTLE_BATCH / 2; /* fewer may wait, and become more */
+        if (idle && worker_uses_sides(w))
+                settle_send(w, idle, least);
+}
+
+static void settle_hear(Worker *w, Settle *settle) {
         _cleanup_(rows_freep) Rows *rows = NULL;
-        size_t n = w->settle.n;
+        size_t n = settle->n;
         int r;
 
         if (n == 0)
                 return;
-        r = side_receive(w, &w->settle.side, &rows);
+        r = side_receive(w, &settle->side, &rows);
         if (r == 0)
                 return;
-        w->settle.n = 0;
+        settle->n = 0;
         if (r < 0) {
-                worker_settle_again(w->settle.tasks, n);
+                worker_settle_again(settle->tasks, n);
                 return;
         }
         for (size_t i = 0; i < rows_count(rows); i++) {
@@ -270,7 +282,7 @@ void worker_hear_settle(Worker *w) {
                         t->odd = true;
         }
         for (size_t i = 0; i < n; i++) {
-                Task *t = w->settle.tasks[i];
+                Task *t = settle->tasks[i];
 
                 t->leaving = false;
                 if (t->odd)
@@ -279,6 +291,11 @@ void worker_hear_settle(Worker *w) {
                 worker_done_with(w, t);
         }
         worker_forget_recorded(w);
+}
+
+void worker_hear_settle(Worker *w) {
+        for (size_t i = 0; i < ELEMENTSOF(w->settles); i++)
+                settle_hear(w, &w->settles[i]);
 }
 
 int worker_settle_ended(Worker *w, Error *ret_error) {

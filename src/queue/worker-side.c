@@ -58,6 +58,7 @@ static void side_rest(Side *side) {
 }
 
 void worker_rest_sides(Worker *w) {
-        side_rest(&w->settle.side);
+        for (size_t i = 0; i < ELEMENTSOF(w->settles); i++)
+                side_rest(&w->settles[i].side);
         side_rest(&w->claim.side);
 }

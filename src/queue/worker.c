@@ -183,7 +183,8 @@ static void worker_free(Worker *w) {
         while (w->n_tasks > 0)
                 task_free(w->tasks[--w->n_tasks]);
         free(w->tasks);
-        db_free(w->settle.side.db);
+        for (size_t i = 0; i < ELEMENTSOF(w->settles); i++)
+                db_free(w->settles[i].side.db);
         db_free(w->claim.side.db);
         free(w->types);
         free(w->urgent.types);

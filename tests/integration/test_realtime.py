@@ -690,6 +690,31 @@ def test_killed_among_quick_jobs(world, resident, point):
     assert put_back > 0 or point != "claim:6"
 
 
+def test_killed_while_settles_wait(world, resident):
+    """It claims no more than two batches beyond what it has sent to be settled; and that is settled."""
+    process = resident()
+    many_at_once(world, 20000)
+    world.wait_until(lambda: aside(world))
+    at_work = ("SELECT count(*) FILTER (WHERE query LIKE '%%automapost.settle_done(%%' AND wait_event_type = 'Lock'),"
+               " count(*) FILTER (WHERE query LIKE '%%automapost.claim_jobs(%%' AND state = 'idle'"
+               " AND state_change < clock_timestamp() - interval '0.1 s')"
+               " FROM pg_stat_activity WHERE datname = current_database() AND usename = %s")
+    with contextlib.closing(world.cluster.connect(world.dbname)) as holder:
+        holder.autocommit = False
+        holder.cursor().execute("LOCK TABLE automapost.job_executions IN SHARE MODE")
+        world.wait_until(lambda: world.rows(at_work, (w.SERVICE_ROLE,)) == [(2, 1)], 3)
+        held = world.value("SELECT count(*) FROM automapost.job_queue WHERE status = 'running'")
+        assert 1000 < held <= 2000
+        process.kill()
+    process.release()
+    world.assert_nothing_running()
+    resident()
+    assert_each_done_once(world, 20000)
+    put_back = world.value("SELECT count(*) FROM automapost.job_executions"
+                           " WHERE job_queue_id IS NOT NULL AND status = 'failed'")
+    assert held - 1000 <= put_back <= 1000
+
+
 # Those that touch the world: on record before they are sent
 
 def test_many_quick_sends(world, resident):
