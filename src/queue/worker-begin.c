@@ -151,19 +151,40 @@ static int worker_begin_each(Worker *w, Task **ready, size_t n, Error *ret_error
         return 0;
 }
 
+/* How many may begin: as many as actors are idle, as long as what is begun, which is what a death
+ * leaves in doubt, is no more than a batch at work and one whose settle is not sent yet. Called
+ * with the lock held. */
+static size_t worker_begin_room(const Worker *w) {
+        unsigned unsettled = 0;
+        size_t room;
+
+        for (size_t i = 0; i < w->n_tasks; i++)
+                unsettled += w->tasks[i]->job.begun && !w->tasks[i]->leaving;
+        room = MIN(pool_idle(&w->pool), LESS_BY(2 * w->pool.max_threads, unsettled));
+        return MIN(room, (size_t) BEGIN_BATCH);
+}
+
+bool worker_begins_many(Worker *w) {
+        size_t n = 0, room;
+
+        if (w->must_meet)
+                return false;
+        pthread_mutex_lock(&w->pool.lock);
+        room = worker_begin_room(w);
+        for (size_t i = 0; i < w->n_tasks && n < room; i++)
+                n += w->tasks[i]->state == TASK_READY;
+        pthread_mutex_unlock(&w->pool.lock);
+        return n >= w->pool.max_threads / 2;
+}
+
 int worker_begin_ready(Worker *w, Error *ret_error) {
         Task *ready[BEGIN_BATCH];
         size_t n = 0, max;
-        unsigned unsettled = 0;
         bool waits;
         int r;
 
-        /* What is begun is what a death leaves in doubt: a batch at work, and one to be settled. */
-        for (size_t i = 0; i < w->n_tasks; i++)
-                unsettled += w->tasks[i]->job.begun;
         pthread_mutex_lock(&w->pool.lock);
-        max = MIN(pool_idle(&w->pool), LESS_BY(2 * w->pool.max_threads, unsettled));
-        max = MIN(max, ELEMENTSOF(ready));
+        max = worker_begin_room(w);
         for (size_t i = 0; i < w->n_tasks && n < max; i++)
                 if (w->tasks[i]->state == TASK_READY)
                         ready[n++] = w->tasks[i];

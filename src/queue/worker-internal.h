@@ -142,6 +142,8 @@ int worker_collect(Worker *w, Error *ret_error);
 
 /* worker-begin.c: what is prepared goes on record, and is then sent. */
 
+/* Whether as many as half the actors, or more, may begin at once. */
+bool worker_begins_many(Worker *w);
 int worker_begin_ready(Worker *w, Error *ret_error);
 /* Where begin was refused to this host: asks why, and what could not be begun is tried again. */
 int worker_meet(Worker *w, Error *ret_error);

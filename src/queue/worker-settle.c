@@ -249,13 +249,14 @@ static void settle_send(Worker *w, Settle *settle, size_t least) {
 
 void worker_settle_aside(Worker *w) {
         Settle *idle = NULL;
-        size_t least = 1;
+        /* Two batches that are begun one after the other are settled together. */
+        size_t least = worker_begins_many(w) ? 2 * w->pool.max_threads : 1;
 
         for (size_t i = 0; i < ELEMENTSOF(w->settles); i++)
                 if (w->settles[i].n == 0)
                         idle = &w->settles[i];
                 else
-                        least = SETTLE_BATCH / 2; /* fewer may wait, and become more */
+                        least = MAX(least, (size_t) SETTLE_BATCH / 2); /* may become more */
         if (idle && worker_uses_sides(w))
                 settle_send(w, idle, least);
 }

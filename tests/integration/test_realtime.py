@@ -738,6 +738,9 @@ def test_killed_among_quick_sends(world, resident, point):
     many(world, 4000, "noop-send")
     process = world.start("automapost-realtime", stop_point=point)
     process.wait_stopped()
+    # What it has sent to be settled, is.
+    world.wait_until(lambda: world.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                         " AND usename = %s AND state <> 'idle'", (w.SERVICE_ROLE,)) == 0)
     claimed, begun = world.rows("SELECT count(*), count(*) FILTER (WHERE begun)"
                                 " FROM automapost.job_queue WHERE status = 'running'")[0]
     assert begun <= 2 * 64
