@@ -2,8 +2,9 @@
 
 -- The priorities of which jobs of these types wait, or did when the low water was noted, and from when on
 -- they do at each. Found one by one, so that what waits costs nothing; and where the low water is known, what
--- was done since an old transaction began costs nothing either. Of what lies below it there is a row more for
--- the part that is to be looked at now (until is infinite otherwise, and itself not in it).
+-- was done since an old transaction began costs nothing either. Where it is not, that is walked over here, and
+-- once: who reads on begins with what was found. Of what lies below the low water there is a row more for the
+-- part that is to be looked at now (until is infinite otherwise, and itself not in it).
 CREATE OR REPLACE FUNCTION automapost.levels(p_types text[], t timestamptz)
 RETURNS TABLE (name text, priority integer, since timestamptz, until timestamptz)
 LANGUAGE plpgsql STABLE ROWS 4 SET search_path = pg_catalog, pg_temp AS $$
@@ -21,18 +22,22 @@ BEGIN
             SELECT l.name, l.priority, lead(l.priority, 1, -1) OVER (
                 PARTITION BY l.name ORDER BY l.priority DESC) FROM low l
         ), found AS (
-            SELECT g.name, g.above, (SELECT max(q.priority) FROM automapost.job_queue q
-                                     WHERE q.status = 'pending' AND q.job_type = g.name
-                                         AND q.priority < g.below AND q.priority > g.above) AS priority
-            FROM gap g
+            SELECT g.name, g.above, n.priority, n.since
+            FROM gap g, LATERAL (
+                SELECT q.priority, q.scheduled_for AS since FROM automapost.job_queue q
+                WHERE q.status = 'pending' AND q.job_type = g.name
+                    AND q.priority < g.below AND q.priority > g.above
+                ORDER BY q.priority DESC, q.scheduled_for LIMIT 1) n
             UNION ALL
-            SELECT f.name, f.above, (SELECT max(q.priority) FROM automapost.job_queue q
-                                     WHERE q.status = 'pending' AND q.job_type = f.name
-                                         AND q.priority < f.priority AND q.priority > f.above)
-            FROM found f WHERE f.priority IS NOT NULL
+            SELECT f.name, f.above, n.priority, n.since
+            FROM found f, LATERAL (
+                SELECT q.priority, q.scheduled_for AS since FROM automapost.job_queue q
+                WHERE q.status = 'pending' AND q.job_type = f.name
+                    AND q.priority < f.priority AND q.priority > f.above
+                ORDER BY q.priority DESC, q.scheduled_for LIMIT 1) n
         )
-        SELECT f.name, f.priority, '-infinity'::timestamptz, 'infinity'::timestamptz
-        FROM found f WHERE f.priority IS NOT NULL
+        SELECT f.name, f.priority, f.since, 'infinity'::timestamptz
+        FROM found f
         UNION ALL
         SELECT w.name, w.priority, w.since, 'infinity' FROM low w
         UNION ALL
@@ -108,7 +113,9 @@ $$;
 
 -- What this claim, which took so long to choose, has seen of the parts below the low water: the next one looks
 -- further down, or at the same part once more where it found something. After all of them it begins anew, or
--- is done with if they cost little. A step is to take a tenth of a second.
+-- is done with if they cost little: a look at all is several times what its parts are one by one. A step is to
+-- take a tenth of a second; what was not looked at before takes ten times as long as what was, so it grows with
+-- care.
 CREATE OR REPLACE FUNCTION automapost.note_sweep(
     p_types text[], p_claimed automapost.job_queue[], took interval)
 RETURNS void
@@ -116,9 +123,10 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE automapost.low_water l
     SET swept = CASE WHEN n.bottom > '-infinity' THEN n.bottom
-                WHEN l.cost + took > interval '200 ms' THEN l.scheduled_for END,
+                WHEN l.cost + took > interval '50 ms' THEN l.scheduled_for END,
         step = CASE WHEN n.bottom = '-infinity' THEN interval '10 s'
-               ELSE GREATEST(interval '1 s', l.step * LEAST(4, GREATEST(0.5,
+               ELSE GREATEST(interval '1 s', l.step * LEAST(
+                   CASE WHEN took < interval '10 ms' THEN 4 ELSE 2 END, GREATEST(0.1,
                    0.1 / GREATEST(extract(epoch FROM took), 0.001)))::double precision) END,
         cost = CASE WHEN n.bottom > '-infinity' THEN l.cost + took ELSE '0' END,
         looked_at = n.t, good_for = automapost.good_for(took)

@@ -565,6 +565,30 @@ def test_a_claim_planned_on_an_empty_queue_reads_what_it_takes(world):
         connection.commit()
 
 
+def test_a_claim_walks_over_what_is_done(world, resident):
+    """Under somebody's old transaction, where it is not known how far claims have come: once to find what waits,
+    once to note it."""
+    done = 4000
+    with contextlib.closing(world.cluster.connect(world.dbname)) as holder:
+        holder.autocommit = False
+        holder.set_session(isolation_level="REPEATABLE READ")
+        holder.cursor().execute("SELECT count(*) FROM automapost.job_queue")
+        process = resident()
+        many(world, done)
+        world.wait_until(lambda: completed(world) == done, 60)
+        stop(process)
+        many(world, 1)
+        world.rows("DELETE FROM automapost.low_water RETURNING 1")
+        with contextlib.closing(world.cluster.connect(world.dbname, w.SERVICE_ROLE)) as connection:
+            connection.autocommit = False
+            cursor = connection.cursor()
+            cursor.execute("SELECT automapost.register_worker('reader', 'realtime', 'host', 'boot', 1, '0', now())")
+            cursor.execute("SELECT count(*) FROM automapost.claim_jobs('reader', 'first', '{noop,sleep}', 64)")
+            assert cursor.fetchone()[0] == 1
+            cursor.execute("SELECT pg_stat_get_xact_tuples_returned('automapost.job_queue_due'::regclass)")
+            assert done <= cursor.fetchone()[0] < 2.5 * done
+
+
 def cut(world):
     """Cuts the connection that settles as soon as there is one; false where the jobs were done before."""
     pid = world.wait_until(lambda: aside(world) or completed(world) == 8000)

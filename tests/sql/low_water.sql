@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- How claims remember how far they have come, and that they take the same jobs as if they did not.
 BEGIN;
-SELECT plan(45);
+SELECT plan(46);
 SELECT t.worker('w1');
 
 -- Plain job n of that priority, due so many minutes ago, or later than all before it by a second.
@@ -201,8 +201,9 @@ SELECT is(pg_temp.claimed(10), NULL, 'nor does a claim look further');
 SELECT pg_temp.later();
 SELECT is(pg_temp.claimed(10), '913', 'a while later it does');
 SELECT is(pg_temp.swept('0.1 s'), '50 s down, next 40 s', 'as much at a time as takes a tenth of a second');
-SELECT is(pg_temp.swept('0.3 s'), '90 s down, next 20 s', 'less if it took more');
-SELECT pg_temp.swept('0') FROM generate_series(1, 8);
+SELECT is(pg_temp.swept('0.2 s'), '90 s down, next 20 s', 'less if it took more');
+SELECT is(pg_temp.swept('0.02 s'), '110 s down, next 40 s', 'twice as much at most if it took less');
+SELECT pg_temp.swept('0') FROM generate_series(1, 7);
 SELECT is(pg_temp.swept('0.01 s'), '0 s down, next 10 s', 'after the last, from anew');
 SELECT pg_temp.swept('0') FROM generate_series(1, 7);
 SELECT ok(pg_temp.swept('0') LIKE '218450 s down%', 'all the way');
