@@ -565,9 +565,8 @@ def test_a_claim_planned_on_an_empty_queue_reads_what_it_takes(world):
         connection.commit()
 
 
-def test_a_claim_walks_over_what_is_done(world, resident):
-    """Under somebody's old transaction, where it is not known how far claims have come: once to find what waits,
-    once to note it."""
+def test_a_claim_walks_over_what_is_done_once(world, resident):
+    """Under somebody's old transaction, and where it is not known how far claims have come."""
     done = 4000
     with contextlib.closing(world.cluster.connect(world.dbname)) as holder:
         holder.autocommit = False
@@ -586,7 +585,7 @@ def test_a_claim_walks_over_what_is_done(world, resident):
             cursor.execute("SELECT count(*) FROM automapost.claim_jobs('reader', 'first', '{noop,sleep}', 64)")
             assert cursor.fetchone()[0] == 1
             cursor.execute("SELECT pg_stat_get_xact_tuples_returned('automapost.job_queue_due'::regclass)")
-            assert done <= cursor.fetchone()[0] < 2.5 * done
+            assert done <= cursor.fetchone()[0] < 1.5 * done
 
 
 def cut(world):
