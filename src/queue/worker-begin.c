@@ -174,7 +174,7 @@ bool worker_begins_many(Worker *w) {
         for (size_t i = 0; i < w->n_tasks && n < room; i++)
                 n += w->tasks[i]->state == TASK_READY;
         pthread_mutex_unlock(&w->pool.lock);
-        return n >= w->pool.max_threads / 2;
+        return n >= MAX(w->pool.max_threads / 2, 1U);
 }
 
 int worker_begin_ready(Worker *w, Error *ret_error) {

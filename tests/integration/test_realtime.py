@@ -664,6 +664,16 @@ def test_a_second_connection_is_of_no_use(world, resident, refusal):
     stop(process)
 
 
+@pytest.mark.parametrize("job_type", ["noop", "noop-send"])
+def test_many_quick_jobs_by_one_actor(world, resident, job_type):
+    """Claimed are one, two, four, …, and the last of these alone: it waits for no others to be settled with."""
+    count = 512
+    process = resident(env={"AUTOMAPOST_ACTORS": "1"})
+    many(world, count, job_type)
+    assert_each_done_once(world, count)
+    stop(process)
+
+
 def test_no_second_connection_is_to_be_had(world, resident):
     world.rows(f'ALTER ROLE "{w.SERVICE_ROLE}" CONNECTION LIMIT 1')
     try:
