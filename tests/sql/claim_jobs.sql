@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- claim_jobs(): which jobs, in which order, how many, under which leases.
 BEGIN;
-SELECT plan(58);
+SELECT plan(61);
 SELECT t.worker('w1'), t.worker('w2');
 
 CREATE FUNCTION pg_temp.plain(n bigint, priority bigint DEFAULT 5, due timestamptz DEFAULT now(),
@@ -155,6 +155,20 @@ SELECT pg_temp.wait('one', 'few', 'few');
 SELECT is(pg_temp.claimed(), 'few', 'of two more one fits');
 SELECT pg_temp.wait('two', 'more', 'few', 'few');
 SELECT is(pg_temp.claimed(), 'few more', 'of three at once two, where the third''s type may have no third');
+
+-- Types take turns
+SELECT t.change('INSERT INTO automapost.job_definitions (name, kind, handler, concurrency_limit)
+    VALUES (''left'', ''type'', ''builtin'', NULL), (''right'', ''type'', ''builtin'', NULL)');
+CREATE FUNCTION pg_temp.both(n bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(j.job_type || ' ' || (j.payload ->> 'n'), ', ' ORDER BY j.job_type, j.payload ->> 'n')
+    FROM unnest(t.claim('w4', '{left,right}', n)) c (id), t.job(c.id) j
+$$;
+SELECT pg_temp.plain(i, 5, now() - interval '1 h' + i * interval '1 s', 'left') FROM generate_series(1, 9) i;
+SELECT pg_temp.plain(i, 5, now() - interval '1 min' + i * interval '1 s', 'right') FROM generate_series(1, 4) i;
+SELECT is(pg_temp.both(4), 'left 1, left 2, right 1, right 2', 'a type of which much waits leaves its turn to another');
+SELECT pg_temp.plain(i, 9, now(), 'right') FROM generate_series(7, 8) i;
+SELECT is(pg_temp.both(4), 'left 3, left 4, right 7, right 8', 'who had some of a higher priority has had its turns');
+SELECT is(pg_temp.both(9), 'left 5, left 6, left 7, left 8, left 9, right 3, right 4', 'none is left over');
 
 -- An account that is behind: one at a time, in order, a pace apart
 SELECT t.worker('w3'), t.member(3), t.account(3, 3, 'webhook');
