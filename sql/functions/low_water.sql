@@ -22,22 +22,17 @@ BEGIN
             SELECT l.name, l.priority, lead(l.priority, 1, -1) OVER (
                 PARTITION BY l.name ORDER BY l.priority DESC) FROM low l
         ), found AS (
-            SELECT g.name, g.above, n.priority, n.since
-            FROM gap g, LATERAL (
-                SELECT q.priority, q.scheduled_for AS since FROM automapost.job_queue q
-                WHERE q.status = 'pending' AND q.job_type = g.name
-                    AND q.priority < g.below AND q.priority > g.above
-                ORDER BY q.priority DESC, q.scheduled_for LIMIT 1) n
+            SELECT g.name, g.above, g.below AS priority, NULL::timestamptz AS since FROM gap g
             UNION ALL
-            SELECT f.name, f.above, n.priority, n.since
+            SELECT f.name, f.above, n.priority, n.scheduled_for
             FROM found f, LATERAL (
-                SELECT q.priority, q.scheduled_for AS since FROM automapost.job_queue q
+                SELECT q.priority::bigint, q.scheduled_for FROM automapost.job_queue q
                 WHERE q.status = 'pending' AND q.job_type = f.name
                     AND q.priority < f.priority AND q.priority > f.above
                 ORDER BY q.priority DESC, q.scheduled_for LIMIT 1) n
         )
-        SELECT f.name, f.priority, f.since, 'infinity'::timestamptz
-        FROM found f
+        SELECT f.name, f.priority::integer, f.since, 'infinity'::timestamptz
+        FROM found f WHERE f.since IS NOT NULL
         UNION ALL
         SELECT w.name, w.priority, w.since, 'infinity' FROM low w
         UNION ALL
