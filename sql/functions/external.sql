@@ -119,7 +119,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     SELECT count(automapost.give_up_job(o.id, 'past its timeout of ' || o.timeout_ms || ' ms'))
     FROM (SELECT q.id, d.timeout_ms
           FROM automapost.job_queue q JOIN automapost.job_definitions d ON d.name = q.job_type
-          WHERE q.status = 'running'
+          WHERE q.id = ANY (ARRAY(SELECT r.id FROM automapost.running_jobs r))
             AND q.locked_at + d.timeout_ms * interval '1 ms' + (SELECT 2 * e.lapse FROM automapost.engine e)
                 < clock_timestamp()
           ORDER BY q.id LIMIT p_limit FOR NO KEY UPDATE OF q SKIP LOCKED) o

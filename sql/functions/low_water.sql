@@ -42,6 +42,14 @@ BEGIN
 END
 $$;
 
+-- What runs. Under a lesser lease than the noted one nothing does, and much may have run, of which an old
+-- transaction keeps every entry in an index: who looks for it by status walks over all of that.
+CREATE OR REPLACE VIEW automapost.running_jobs AS
+    SELECT q.id, q.job_type, q.limit_key, q.lease, q.locked_by, q.execution_id
+    FROM automapost.job_queue q
+    WHERE q.lease >= (SELECT c.low_lease FROM automapost.claim_turns c WHERE c.handler = 'builtin')
+        AND q.lease > 0;
+
 -- How far this claim has come, which took so long to choose: after so many leases (claim_turns.note_after),
 -- after each look at all, and no more when the many are over.
 CREATE OR REPLACE FUNCTION automapost.note_low_water(

@@ -24,8 +24,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
     GROUP BY q.job_type
     UNION ALL
     SELECT format('%s on %s has had no beat since %s, with %s jobs', w.service, w.host, w.last_beat,
-                  (SELECT count(*) FROM automapost.job_queue q
-                   WHERE q.locked_by = w.id AND q.status = 'running'))
+                  (SELECT count(*) FROM automapost.running_jobs q WHERE q.locked_by = w.id))
     FROM automapost.workers w, automapost.engine e
     WHERE w.ended_at IS NULL AND w.last_beat < statement_timestamp() - e.lapse
     UNION ALL

@@ -65,9 +65,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
                 SELECT FROM automapost.workers w
                 WHERE w.ended_at IS NULL AND (w.last_beat < statement_timestamp() - e.lapse
                     OR w.service <> 'external' AND EXISTS (
-                        SELECT FROM automapost.job_queue q
-                        WHERE q.locked_by = w.id AND q.status = 'running'
-                            AND q.job_type = ANY (p_types))))
+                        SELECT FROM automapost.running_jobs q
+                        WHERE q.locked_by = w.id AND q.job_type = ANY (p_types))))
             OR p_service = 'social-media' AND (
                 EXISTS (SELECT FROM automapost.app_due_posts(
                     GREATEST(statement_timestamp() - e.late_limit - interval '1 hour', i.publish_from),

@@ -285,8 +285,7 @@ BEGIN
                 'job', 'automapost', 'why', r.id::text) || commands;
             RETURN;
         END IF;
-        SELECT count(*) INTO n FROM automapost.job_queue x
-        WHERE x.job_type = q.job_type AND x.status = 'running';
+        SELECT count(*) INTO n FROM automapost.running_jobs x WHERE x.job_type = q.job_type;
         IF n >= y.concurrency_limit THEN
             reason := 'concurrency-limit';
             template := ' waits: ' || n || ' of at most ' || y.concurrency_limit
@@ -295,8 +294,7 @@ BEGIN
                                                  'limit', y.concurrency_limit);
             RETURN;
         END IF;
-        SELECT count(*) INTO n FROM automapost.job_queue x
-        WHERE x.limit_key = q.limit_key AND x.status = 'running';
+        SELECT count(*) INTO n FROM automapost.running_jobs x WHERE x.limit_key = q.limit_key;
         IF n >= (CASE WHEN q.due_at < t - e.pace_after THEN 1 ELSE y.key_limit END) THEN
             reason := 'account-busy';
             template := ' waits: ' || automapost.counted(n, 'post')

@@ -148,8 +148,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    FOR job IN SELECT q.id FROM automapost.job_queue q
-               WHERE q.locked_by = p_worker AND q.status = 'running' LOOP
+    FOR job IN SELECT q.id FROM automapost.running_jobs q WHERE q.locked_by = p_worker LOOP
         BEGIN
             PERFORM automapost.give_up_job(job, p_message, p_how);
             n := n + 1;
@@ -163,11 +162,10 @@ BEGIN
     SET status = 'failed', finished_at = clock_timestamp(), error_code = 'worker-died',
         error_message = p_message, metadata = p_how
     WHERE x.worker_id = p_worker AND x.status = 'running'
-        AND NOT EXISTS (SELECT FROM automapost.job_queue q WHERE q.execution_id = x.id);
+        AND NOT EXISTS (SELECT FROM automapost.running_jobs q WHERE q.execution_id = x.id);
     UPDATE automapost.workers w SET ended_at = clock_timestamp(), end_reason = p_reason
     WHERE w.id = p_worker
-        AND NOT EXISTS (SELECT FROM automapost.job_queue q
-                        WHERE q.locked_by = p_worker AND q.status = 'running');
+        AND NOT EXISTS (SELECT FROM automapost.running_jobs q WHERE q.locked_by = p_worker);
     RETURN n;
 END
 $$;
@@ -257,9 +255,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         SELECT FROM automapost.workers w
         WHERE w.ended_at IS NULL AND w.service <> 'external'
             AND w.boot_id <> (SELECT me.boot_id FROM automapost.workers me WHERE me.id = p_worker)
-            AND EXISTS (SELECT FROM automapost.job_queue q
-                        WHERE q.locked_by = w.id AND q.status = 'running'
-                            AND q.job_type = ANY (p_types)))
+            AND EXISTS (SELECT FROM automapost.running_jobs q
+                        WHERE q.locked_by = w.id AND q.job_type = ANY (p_types)))
 $$;
 
 -- One service's run, when it did something: its row in job_executions.

@@ -565,9 +565,9 @@ def test_a_claim_planned_on_an_empty_queue_reads_what_it_takes(world):
         connection.commit()
 
 
-def test_a_claim_walks_over_what_is_done_once(world, resident):
-    """Under somebody's old transaction, and where it is not known how far claims have come."""
-    done = 4000
+@contextlib.contextmanager
+def many_done_under_an_old_transaction(world, resident, done):
+    """A connection as a service's, with a worker named reader, whose transaction has just begun."""
     with contextlib.closing(world.cluster.connect(world.dbname)) as holder:
         holder.autocommit = False
         holder.set_session(isolation_level="REPEATABLE READ")
@@ -576,16 +576,38 @@ def test_a_claim_walks_over_what_is_done_once(world, resident):
         many(world, done)
         world.wait_until(lambda: completed(world) == done, 60)
         stop(process)
+        with contextlib.closing(world.cluster.connect(world.dbname, w.SERVICE_ROLE)) as connection:
+            cursor = connection.cursor()
+            for name, boot in (("reader", "boot"), ("other", "elsewhere")):
+                cursor.execute("SELECT automapost.register_worker(%s, 'realtime', 'host', %s, 1, '0', now())",
+                               (name, boot))
+            connection.autocommit = False
+            yield cursor
+
+
+def test_a_claim_walks_over_what_is_done_once(world, resident):
+    """Where it is not known how far claims have come."""
+    done = 4000
+    with many_done_under_an_old_transaction(world, resident, done) as cursor:
         many(world, 1)
         world.rows("DELETE FROM automapost.low_water RETURNING 1")
-        with contextlib.closing(world.cluster.connect(world.dbname, w.SERVICE_ROLE)) as connection:
-            connection.autocommit = False
-            cursor = connection.cursor()
-            cursor.execute("SELECT automapost.register_worker('reader', 'realtime', 'host', 'boot', 1, '0', now())")
-            cursor.execute("SELECT count(*) FROM automapost.claim_jobs('reader', 'first', '{noop,sleep}', 64)")
-            assert cursor.fetchone()[0] == 1
-            cursor.execute("SELECT pg_stat_get_xact_tuples_returned('automapost.job_queue_due'::regclass)")
-            assert done <= cursor.fetchone()[0] < 1.5 * done
+        cursor.execute("SELECT count(*) FROM automapost.claim_jobs('reader', 'first', '{noop,sleep}', 64)")
+        assert cursor.fetchone()[0] == 1
+        cursor.execute("SELECT pg_stat_get_xact_tuples_returned('automapost.job_queue_due'::regclass)")
+        assert done <= cursor.fetchone()[0] < 1.5 * done
+
+
+@pytest.mark.parametrize("statement", [
+    "SELECT automapost.release_worker('reader', 'finished')", "SELECT * FROM automapost.rescue_lapsed()",
+    "SELECT automapost.others_at_work('reader', '{noop}')", "SELECT automapost.expire_overdue(10)"])
+def test_who_looks_for_what_runs_does_not_walk_over_what_ran(world, resident, statement):
+    done = 20000
+    with many_done_under_an_old_transaction(world, resident, done) as cursor:
+        world.rows("UPDATE automapost.workers SET last_beat = now() - interval '1 min' WHERE id = 'other' RETURNING 1")
+        cursor.execute("SET enable_seqscan = off")      # which reads all of it and counts as none
+        cursor.execute(statement)
+        cursor.execute(READ)
+        assert cursor.fetchone()[0] < done / 2
 
 
 def cut(world):
