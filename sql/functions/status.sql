@@ -126,8 +126,6 @@ DECLARE
     reconnect jsonb := '[]';
     app_error text;
     publishing boolean; -- nobody paused it
-    -- Under a lesser lease nothing runs, and much may have run.
-    low bigint := (SELECT c.low_lease FROM automapost.claim_turns c WHERE c.handler = 'builtin');
     problems jsonb;
     counts jsonb;
 BEGIN
@@ -303,7 +301,7 @@ BEGIN
                     '' || automapost.counted(count(DISTINCT q.id), 'job'),
             NULL, 'cleanup', jsonb_build_object('worker', w.id, 'host', w.host, 'pid', w.pid)
         FROM automapost.workers w
-        JOIN automapost.job_queue q ON q.locked_by = w.id AND q.lease >= low AND q.lease > 0
+        JOIN automapost.running_jobs q ON q.locked_by = w.id
         LEFT JOIN automapost.post_deliveries d ON d.job_id = q.id
         WHERE w.ended_at IS NULL AND w.last_beat < t - e.lapse
         GROUP BY w.id
@@ -382,7 +380,7 @@ BEGIN
         'due', COALESCE(cardinality(posts), 0)
             + (SELECT count(*) FROM automapost.job_queue q WHERE q.status = 'pending'
                 AND q.job_type <> 'social-media-post' AND q.scheduled_for <= t),
-        'running', (SELECT count(*) FROM automapost.job_queue q WHERE q.lease >= low AND q.lease > 0),
+        'running', (SELECT count(*) FROM automapost.running_jobs),
         'publishedHour', count(*) FILTER (
             WHERE d.state = 'sent' AND d.finished_at > t - interval '1 hour'),
         'publishedDay', count(*) FILTER (WHERE d.state = 'sent'),
